@@ -1,0 +1,520 @@
+"""The messages: one struct per operation and per reply, in an envelope.
+
+A request that starts with `{` is JSON and is answered in JSON; anything else is MessagePack:
+
+    → {"v":1,"id":"1","body":{"op":"paper_list_sessions"}}
+    ← {"v":1,"id":"1","body":{"kind":"sessions","sessions":[],"total":0}}
+    ← {"v":1,"id":"1","body":{"kind":"failure","code":"session_not_found","message":"…","hint":"…","retryable":false}}
+
+Evolution, so that old and new programs understand each other:
+
+1. a new field has a default; 2. a field's type and meaning never change; 3. a tag (`op`, `kind`) and a field name
+are never used again for something else; 4. requests refuse unknown fields, replies tolerate them.
+
+Units everywhere: money in the quote currency, fractions as fractions (0.05 is 5 %), times as RFC 3339 UTC
+(`2026-02-19T00:00:00Z`), durations in the unit that the name ends with. Undefined numbers are null, with the reason
+beside them; never NaN or Infinity. The envelope's id is the idempotency key of a request that changes something.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+PROTOCOL_VERSION = 1
+
+Timeframe = Literal[
+    "1m", "3m", "5m", "15m", "30m", "45m", "1h", "2h", "3h", "4h", "6h", "8h", "12h",
+    "1d", "3d", "1w", "1M", "1D", "3D", "1W",
+]  # fmt: skip
+Resolution = Literal["1m", "5m", "15m", "30m", "1h", "2h", "4h", "12h", "1d", "1w"]
+SessionState = Literal["starting", "running", "stopping", "stopped", "restarting", "failed"]
+Undefined = Literal[
+    "no_trades", "no_wins", "no_losses", "insufficient_samples", "zero_variance", "no_downside", "no_drawdown"
+]
+
+SessionId = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="Session id as returned by paper_start: 1 to 64 letters, digits, '_' or '-'.",
+    ),
+]
+Symbol = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Z0-9.]{1,20}-[A-Z0-9.]{1,20}$",
+        description="Trading pair as BASE-QUOTE in capitals, such as 'BTC-USDT'.",
+    ),
+]
+
+
+# ── Requests: one struct per operation, the tag `op` is the tool's name ───────────────────────────────────────────
+
+
+class Operation(Struct, tag_field="op", forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """A request's body."""
+
+
+class DataRoute(Struct, forbid_unknown_fields=True, frozen=True):
+    """A market and timeframe that the strategy may look at beside the one it trades."""
+
+    symbol: Symbol
+    timeframe: Timeframe
+
+
+class Ping(Operation, tag="ping"):
+    """Is the daemon there, and which version is it? Answered with `Pong`."""
+
+
+class PaperStart(Operation, tag="paper_start"):
+    """Start a session; answered with `Started` when it is really running, or a `Failure` that says why not.
+
+    The same `session_id` with the same arguments names the same session; with others it is a `conflict`.
+    """
+
+    strategy: Annotated[
+        str, Meta(min_length=1, max_length=100, description="Name of a strategy of the Jesse project: 'SMACrossover'.")
+    ]
+    symbol: Symbol
+    timeframe: Annotated[Timeframe, Meta(description="The strategy's timeframe.")] = "1h"
+    exchange: Annotated[
+        str,
+        Meta(
+            max_length=100,
+            description="Jesse's name of the exchange. 'Binance' means 'Binance Spot' at leverage 1 and "
+            "'Binance Perpetual Futures' above.",
+        ),
+    ] = "Binance"
+    starting_balance: Annotated[
+        float, Meta(gt=0, le=1e12, description="Simulated money to start with, in the quote currency.")
+    ] = 10000
+    leverage: Annotated[
+        float, Meta(ge=1, le=200, description="Whole number; above 1 needs a futures exchange.")
+    ] = 1
+    session_id: SessionId | None = None
+    fee: Annotated[float, Meta(ge=0, lt=0.1, description="Fee of each fill, as a fraction of its value.")] = 0.001
+    warmup_candles: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="Candles of the largest timeframe before the first decision; also how many candles "
+            "non-sequential indicators see (0: all).",
+        ),
+    ] = 240
+    feed: Annotated[
+        str,
+        Meta(
+            max_length=4096,
+            description="'live' for the exchange's own candles, or 'replay:/path/to/candles.csv.gz' on the daemon's "
+            "machine.",
+        ),
+    ] = "live"
+    speed: Annotated[
+        Literal["max"] | Annotated[float, Meta(gt=0, le=1e6)],
+        Meta(description="Of a replay: 'max', or a multiple of real time such as 60 (a candle a second)."),
+    ] = "max"
+    data_routes: Annotated[
+        list[DataRoute], Meta(max_length=20, description="Further candles that the strategy reads.")
+    ] = []
+    hyperparameters: Annotated[
+        dict[str, float | int | str | bool] | None, Meta(description="Override the strategy's hyperparameters.")
+    ] = None
+    leverage_mode: Annotated[Literal["cross", "isolated"], Meta(description="Of futures; spot ignores it.")] = "cross"
+    gap_policy: Annotated[
+        Literal["skip", "fill"],
+        Meta(description="Minutes the market did not have: 'skip' leaves them out as Jesse does, 'fill' flattens them."),
+    ] = "skip"
+    notes: Annotated[str, Meta(max_length=10_000, description="Free text kept with the session.")] | None = None
+
+
+class PaperStop(Operation, tag="paper_stop"):
+    """End a session as Jesse ends one and return its final metrics; a second stop returns the same answer."""
+
+    session_id: SessionId
+
+
+class PaperStatus(Operation, tag="paper_status"):
+    """State, health, equity, positions, open orders and main metrics of a session."""
+
+    session_id: SessionId
+
+
+class PaperGetTrades(Operation, tag="paper_get_trades"):
+    """Closed trades of a session, oldest first, in a stable order."""
+
+    session_id: SessionId
+    limit: Annotated[int, Meta(ge=1, le=1000, description="How many trades at most.")] = 100
+    offset: Annotated[int, Meta(ge=0, le=10**9, description="How many of the oldest trades to skip.")] = 0
+
+
+class PaperGetEquity(Operation, tag="paper_get_equity"):
+    """The equity curve of a session, with the drawdown from the full-resolution peak."""
+
+    session_id: SessionId
+    resolution: Annotated[Resolution, Meta(description="Spacing of the points.")] = "1h"
+    max_points: Annotated[int, Meta(ge=2, le=10_000, description="The newest points are kept.")] = 200
+
+
+class PaperGetMetrics(Operation, tag="paper_get_metrics"):
+    """Performance and risk metrics of a session."""
+
+    session_id: SessionId
+    returns_interval: Annotated[
+        Literal["auto", "1h", "1d"],
+        Meta(description="Interval of the returns behind the ratios; 'auto' is 1d from 30 whole days on, else 1h."),
+    ] = "auto"
+
+
+class PaperListSessions(Operation, tag="paper_list_sessions"):
+    """All sessions, running and ended, newest first."""
+
+
+class SessionUpdates(Struct, forbid_unknown_fields=True, frozen=True):
+    """What may be changed of a session."""
+
+    leverage: (
+        Annotated[
+            float,
+            Meta(ge=1, le=200, description="Whole number; used from the next moment the session has no position."),
+        ]
+        | None
+    ) = None
+    notes: Annotated[str, Meta(max_length=10_000, description="Replaces the session's notes.")] | None = None
+
+
+class PaperUpdateSession(Operation, tag="paper_update_session"):
+    """Change a session; says what was updated, what is pending and what was refused."""
+
+    session_id: SessionId
+    updates: SessionUpdates = SessionUpdates()
+
+
+Request = (
+    Ping
+    | PaperStart
+    | PaperStop
+    | PaperStatus
+    | PaperGetTrades
+    | PaperGetEquity
+    | PaperGetMetrics
+    | PaperListSessions
+    | PaperUpdateSession
+)
+
+
+# ── Replies: one struct per answer, the tag `kind` tells them apart ────────────────────────────────────────────────
+
+
+class Answer(Struct, tag_field="kind", kw_only=True, frozen=True):
+    """A reply's body."""
+
+
+class Failure(Answer, tag="failure"):
+    """Why a request was not done; `code` is a key of the error table (wire/errors.py)."""
+
+    code: str
+    message: str
+    hint: str = ""
+    retryable: bool = False
+
+
+class Pong(Answer, tag="pong"):
+    """The daemon's identity. `engine` is `warming`, `ready` or `unavailable`."""
+
+    version: str
+    pid: int
+    started_at: str
+    home: str
+    project: str
+    engine: str
+    sessions: int
+    jesse_version: str | None = None
+
+
+class Started(Answer, tag="started"):
+    """A session as it runs. `market` is the exchange that `exchange` was resolved to."""
+
+    session_id: str
+    status: SessionState
+    strategy: str
+    symbol: str
+    timeframe: str
+    exchange: str
+    starting_balance: float
+    started_at: str
+    market: str = ""
+    leverage: float = 1
+    leverage_mode: str = "cross"
+    fee: float = 0.0
+    warmup_candles: int = 0
+    feed: str = "live"
+    speed: Literal["max"] | float = "max"
+    already_existed: bool = False
+    hint: str = ""
+
+
+class Metrics(Struct, kw_only=True, frozen=True):
+    """Performance and risk of a session; see docs/metrics.md for each definition.
+
+    A null field is undefined; `undefined` maps its name to the reason.
+    """
+
+    total_return: float
+    sharpe_ratio: float | None
+    sortino_ratio: float | None
+    max_drawdown: float
+    win_rate: float | None
+    total_trades: int
+    profit_factor: float | None
+    avg_trade: float | None
+    avg_winning_trade: float | None
+    avg_losing_trade: float | None
+    var_95: float | None
+    volatility: float | None
+    current_equity: float
+    unrealized_pnl: float
+    current_drawdown: float = 0.0
+    max_drawdown_duration_hours: float = 0.0
+    expected_shortfall_95: float | None = None
+    calmar_ratio: float | None = None
+    exposure: float = 0.0
+    fees_paid: float = 0.0
+    realized_pnl: float = 0.0
+    longest_winning_streak: int = 0
+    longest_losing_streak: int = 0
+    returns_interval: str = "1h"
+    observations: int = 0
+    annualization: int = 8760
+    definition: int = 1
+    as_of: str | None = None
+    undefined: dict[str, Undefined] = {}
+
+
+class FinalMetrics(Metrics, kw_only=True, frozen=True):
+    """The metrics of an ended session."""
+
+    final_equity: float = 0.0
+
+
+class Stopped(Answer, tag="stopped"):
+    """How a session ended. `duration_hours` is wall-clock time since its start."""
+
+    session_id: str
+    status: SessionState
+    stopped_at: str | None
+    duration_hours: float
+    final_metrics: FinalMetrics
+    stop_reason: str = ""
+    closed_at_stop: int = 0
+    hint: str = ""
+
+
+class Position(Struct, kw_only=True, frozen=True):
+    """An open position. `size` is in the base currency and positive; `side` is `long` or `short`."""
+
+    side: str
+    size: float
+    entry_price: float
+    current_price: float
+    unrealized_pnl: float
+    symbol: str = ""
+    leverage: float = 1
+    liquidation_price: float | None = None
+    opened_at: str | None = None
+    price_time: str | None = None
+
+
+class Order(Struct, kw_only=True, frozen=True):
+    """An order. `status` is Jesse's: ACTIVE, EXECUTED, CANCELED."""
+
+    order_id: str
+    symbol: str
+    side: str
+    type: str
+    size: float
+    price: float | None
+    status: str
+    reduce_only: bool
+    created_at: str
+    role: str = ""
+    filled_size: float = 0.0
+    fee: float | None = None
+    executed_at: str | None = None
+    canceled_at: str | None = None
+    trade_id: str | None = None
+
+
+class Health(Struct, kw_only=True, frozen=True):
+    """Is the session doing its work? `state` is `ok`, `warming_up`, `stalled`, `stale`, `diverged` or `ended`."""
+
+    state: str
+    reasons: list[str] = []
+    last_candle: str | None = None
+    last_candle_age_seconds: float | None = None
+    feed_state: str = ""
+    candles: int = 0
+    gaps: int = 0
+    missing_minutes: int = 0
+    missed_decisions: int = 0
+    restarts: int = 0
+    next_try: str | None = None
+    progress: float | None = None
+    pid: int | None = None
+
+
+class Status(Answer, tag="status"):
+    """The state of a session now."""
+
+    session_id: str
+    status: SessionState
+    strategy: str
+    symbol: str
+    current_equity: float
+    unrealized_pnl: float
+    positions: list[Position]
+    open_orders: list[Order]
+    metrics: Metrics
+    timeframe: str = ""
+    exchange: str = ""
+    market: str = ""
+    leverage: float = 1
+    pending_leverage: float | None = None
+    started_at: str | None = None
+    stopped_at: str | None = None
+    duration_hours: float = 0.0
+    stop_reason: str = ""
+    error: str = ""
+    notes: str | None = None
+    health: Health = Health(state="ok")
+
+
+class Trade(Struct, kw_only=True, frozen=True):
+    """A closed trade. `size` is in the base currency, `pnl` is net of `fees`.
+
+    `pnl_pct` is the net result over the margin committed (entry value ÷ leverage), as a fraction.
+    """
+
+    trade_id: str
+    entry_time: str
+    exit_time: str
+    side: str
+    entry_price: float
+    exit_price: float
+    size: float
+    pnl: float
+    pnl_pct: float
+    fees: float
+    symbol: str = ""
+    leverage: float = 1
+    duration_minutes: float = 0.0
+    exit_reason: str = ""
+    max_adverse_excursion: float | None = None
+    max_favorable_excursion: float | None = None
+    order_ids: list[str] = []
+
+
+class Trades(Answer, tag="trades"):
+    """A page of closed trades. `total_trades` counts all of them, whatever the page."""
+
+    session_id: str
+    total_trades: int
+    trades: list[Trade]
+    offset: int = 0
+    limit: int = 100
+    truncated: bool = False
+    next_offset: int | None = None
+
+
+class EquityPoint(Struct, kw_only=True, frozen=True):
+    """Equity at the end of a bucket. `drawdown` is from the highest 1m sample so far."""
+
+    timestamp: str
+    equity: float
+    drawdown: float
+    unrealized_pnl: float
+    partial: bool = False
+
+
+class Equity(Answer, tag="equity"):
+    """An equity curve, oldest point first."""
+
+    session_id: str
+    resolution: str
+    equity_curve: list[EquityPoint]
+    total_points: int = 0
+    truncated: bool = False
+    hint: str = ""
+
+
+class MetricsOf(Answer, tag="metrics"):
+    """The metrics of a session."""
+
+    session_id: str
+    metrics: Metrics
+
+
+class SessionRow(Struct, kw_only=True, frozen=True):
+    """One line about a session."""
+
+    session_id: str
+    strategy: str
+    symbol: str
+    status: SessionState
+    started_at: str
+    duration_hours: float
+    timeframe: str = ""
+    exchange: str = ""
+    health: str = ""
+    current_equity: float | None = None
+    total_return: float | None = None
+    stop_reason: str = ""
+    notes: str | None = None
+
+
+class Sessions(Answer, tag="sessions"):
+    """All sessions, newest first."""
+
+    sessions: list[SessionRow]
+    total: int
+    hint: str = ""
+
+
+class Updated(Answer, tag="updated"):
+    """What became of an update. `pending` fields wait for the moment named; `refused` ones were not done."""
+
+    session_id: str
+    status: str
+    updated_fields: list[str]
+    pending: dict[str, str] = {}
+    refused: dict[str, str] = {}
+
+
+Reply = Failure | Pong | Started | Stopped | Status | Trades | Equity | MetricsOf | Sessions | Updated
+
+
+# ── The envelope ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class RequestEnvelope(Struct, frozen=True):
+    """A request as sent. `id` is at most 200 characters; a retry carries the same one."""
+
+    v: int
+    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    body: Request
+
+
+class ReplyEnvelope(Struct, frozen=True):
+    """A reply as sent, with the id of its request."""
+
+    v: int
+    id: str
+    body: Reply
+
+
+REQUESTS: dict[str, type[Operation]] = {cls.__struct_config__.tag: cls for cls in Request.__args__}
+READ_ONLY: frozenset[type[Operation]] = frozenset(
+    {Ping, PaperStatus, PaperGetTrades, PaperGetEquity, PaperGetMetrics, PaperListSessions}
+)
