@@ -64,11 +64,11 @@ class DataRoute(Struct, forbid_unknown_fields=True, frozen=True):
     timeframe: Timeframe
 
 
-class Ping(Operation, tag="ping"):
+class Ping(Operation, tag="ping", frozen=True):
     """Is the daemon there, and which version is it? Answered with `Pong`."""
 
 
-class PaperStart(Operation, tag="paper_start"):
+class PaperStart(Operation, tag="paper_start", frozen=True):
     """Start a session; answered with `Started` when it is really running, or a `Failure` that says why not.
 
     The same `session_id` with the same arguments names the same session; with others it is a `conflict`.
@@ -125,24 +125,24 @@ class PaperStart(Operation, tag="paper_start"):
     leverage_mode: Annotated[Literal["cross", "isolated"], Meta(description="Of futures; spot ignores it.")] = "cross"
     gap_policy: Annotated[
         Literal["skip", "fill"],
-        Meta(description="Minutes the market did not have: 'skip' leaves them out as Jesse does, 'fill' flattens them."),
+        Meta(description="Minutes the market did not have: 'skip' leaves them out, as Jesse does; 'fill' makes flat ones."),
     ] = "skip"
     notes: Annotated[str, Meta(max_length=10_000, description="Free text kept with the session.")] | None = None
 
 
-class PaperStop(Operation, tag="paper_stop"):
+class PaperStop(Operation, tag="paper_stop", frozen=True):
     """End a session as Jesse ends one and return its final metrics; a second stop returns the same answer."""
 
     session_id: SessionId
 
 
-class PaperStatus(Operation, tag="paper_status"):
+class PaperStatus(Operation, tag="paper_status", frozen=True):
     """State, health, equity, positions, open orders and main metrics of a session."""
 
     session_id: SessionId
 
 
-class PaperGetTrades(Operation, tag="paper_get_trades"):
+class PaperGetTrades(Operation, tag="paper_get_trades", frozen=True):
     """Closed trades of a session, oldest first, in a stable order."""
 
     session_id: SessionId
@@ -150,7 +150,7 @@ class PaperGetTrades(Operation, tag="paper_get_trades"):
     offset: Annotated[int, Meta(ge=0, le=10**9, description="How many of the oldest trades to skip.")] = 0
 
 
-class PaperGetEquity(Operation, tag="paper_get_equity"):
+class PaperGetEquity(Operation, tag="paper_get_equity", frozen=True):
     """The equity curve of a session, with the drawdown from the full-resolution peak."""
 
     session_id: SessionId
@@ -158,7 +158,7 @@ class PaperGetEquity(Operation, tag="paper_get_equity"):
     max_points: Annotated[int, Meta(ge=2, le=10_000, description="The newest points are kept.")] = 200
 
 
-class PaperGetMetrics(Operation, tag="paper_get_metrics"):
+class PaperGetMetrics(Operation, tag="paper_get_metrics", frozen=True):
     """Performance and risk metrics of a session."""
 
     session_id: SessionId
@@ -168,7 +168,7 @@ class PaperGetMetrics(Operation, tag="paper_get_metrics"):
     ] = "auto"
 
 
-class PaperListSessions(Operation, tag="paper_list_sessions"):
+class PaperListSessions(Operation, tag="paper_list_sessions", frozen=True):
     """All sessions, running and ended, newest first."""
 
 
@@ -185,7 +185,7 @@ class SessionUpdates(Struct, forbid_unknown_fields=True, frozen=True):
     notes: Annotated[str, Meta(max_length=10_000, description="Replaces the session's notes.")] | None = None
 
 
-class PaperUpdateSession(Operation, tag="paper_update_session"):
+class PaperUpdateSession(Operation, tag="paper_update_session", frozen=True):
     """Change a session; says what was updated, what is pending and what was refused."""
 
     session_id: SessionId
@@ -212,7 +212,7 @@ class Answer(Struct, tag_field="kind", kw_only=True, frozen=True):
     """A reply's body."""
 
 
-class Failure(Answer, tag="failure"):
+class Failure(Answer, tag="failure", frozen=True):
     """Why a request was not done; `code` is a key of the error table (wire/errors.py)."""
 
     code: str
@@ -221,7 +221,7 @@ class Failure(Answer, tag="failure"):
     retryable: bool = False
 
 
-class Pong(Answer, tag="pong"):
+class Pong(Answer, tag="pong", frozen=True):
     """The daemon's identity. `engine` is `warming`, `ready` or `unavailable`."""
 
     version: str
@@ -234,7 +234,7 @@ class Pong(Answer, tag="pong"):
     jesse_version: str | None = None
 
 
-class Started(Answer, tag="started"):
+class Started(Answer, tag="started", frozen=True):
     """A session as it runs. `market` is the exchange that `exchange` was resolved to."""
 
     session_id: str
@@ -299,7 +299,7 @@ class FinalMetrics(Metrics, kw_only=True, frozen=True):
     final_equity: float = 0.0
 
 
-class Stopped(Answer, tag="stopped"):
+class Stopped(Answer, tag="stopped", frozen=True):
     """How a session ended. `duration_hours` is wall-clock time since its start."""
 
     session_id: str
@@ -365,7 +365,7 @@ class Health(Struct, kw_only=True, frozen=True):
     pid: int | None = None
 
 
-class Status(Answer, tag="status"):
+class Status(Answer, tag="status", frozen=True):
     """The state of a session now."""
 
     session_id: str
@@ -416,7 +416,7 @@ class Trade(Struct, kw_only=True, frozen=True):
     order_ids: list[str] = []
 
 
-class Trades(Answer, tag="trades"):
+class Trades(Answer, tag="trades", frozen=True):
     """A page of closed trades. `total_trades` counts all of them, whatever the page."""
 
     session_id: str
@@ -438,7 +438,7 @@ class EquityPoint(Struct, kw_only=True, frozen=True):
     partial: bool = False
 
 
-class Equity(Answer, tag="equity"):
+class Equity(Answer, tag="equity", frozen=True):
     """An equity curve, oldest point first."""
 
     session_id: str
@@ -449,7 +449,7 @@ class Equity(Answer, tag="equity"):
     hint: str = ""
 
 
-class MetricsOf(Answer, tag="metrics"):
+class MetricsOf(Answer, tag="metrics", frozen=True):
     """The metrics of a session."""
 
     session_id: str
@@ -474,7 +474,7 @@ class SessionRow(Struct, kw_only=True, frozen=True):
     notes: str | None = None
 
 
-class Sessions(Answer, tag="sessions"):
+class Sessions(Answer, tag="sessions", frozen=True):
     """All sessions, newest first."""
 
     sessions: list[SessionRow]
@@ -482,7 +482,7 @@ class Sessions(Answer, tag="sessions"):
     hint: str = ""
 
 
-class Updated(Answer, tag="updated"):
+class Updated(Answer, tag="updated", frozen=True):
     """What became of an update. `pending` fields wait for the moment named; `refused` ones were not done."""
 
     session_id: str

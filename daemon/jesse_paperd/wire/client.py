@@ -1,0 +1,172 @@
+"""The daemon's client: one question, one answer, over ZeroMQ REQ.
+
+The reliable request-reply pattern known as Lazy Pirate: every attempt has a fresh socket and time limits, and a
+retry carries the same request id, so that the daemon answers it from its books instead of acting twice. What a
+caller must be able to tell apart when no answer comes:
+
+    daemon_unreachable   the request was never sent: nothing was done
+    timeout              it was sent, the answer did not come: it may or may not have been done
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+import zmq
+
+from jesse_paperd.wire.codec import decode_reply, encode_request
+from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.wire.protocol import READ_ONLY, Answer, Operation
+
+#: How long a connection may take to stand. On one machine it takes less than a millisecond.
+CONNECT_SECONDS = 2.0
+#: The time limit is shared out among so many attempts: a request or reply lost with a restarting daemon is repeated.
+ATTEMPTS = 2
+LONGEST_REPLY = 64 * 1024 * 1024
+
+
+class Curve(NamedTuple):
+    """The keys of an encrypted connection, each in Z85 (40 characters)."""
+
+    server_public: str
+    public: str
+    secret: str
+
+
+class DaemonClient:
+    """Asks the daemon on one endpoint. Threads may share it; every call has a socket of its own.
+
+    Args:
+        endpoint: `ipc:///path/to/daemon.sock`, or `tcp://host:port` together with `curve`.
+        curve: keys for a TCP endpoint.
+
+    Raises:
+        PaperError: `invalid_argument` for an endpoint of another form.
+    """
+
+    def __init__(self, endpoint: str, *, curve: Curve | None = None) -> None:
+        self.endpoint = endpoint
+        self._curve = curve
+        self._socket_file = _socket_file(endpoint, curve)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+
+    def __enter__(self) -> DaemonClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Waits for calls under way in other threads, then frees everything. The client is of no use afterwards."""
+        self._context.term()
+
+    def call(self, body: Operation, *, request_id: str | None = None, timeout: float = 10.0) -> Answer:
+        """The daemon's answer.
+
+        Args:
+            body: the operation.
+            request_id: identifies the request: one with an id that the daemon has seen is answered, not done again.
+                Random by default.
+            timeout: seconds that the whole call may take.
+
+        Raises:
+            PaperError: whatever the daemon answered instead; `daemon_unreachable`, `timeout` or `version_mismatch`.
+        """
+        id = request_id or uuid.uuid4().hex
+        frame = self._exchange(encode_request(id, body), timeout, harmless=type(body) in READ_ONLY)
+        return decode_reply(frame, id)
+
+    def raw(self, request: bytes, timeout: float = 10.0) -> bytes:
+        """The daemon's reply to a frame as it stands, for looking at the wire: JSON is answered in JSON.
+
+        Raises:
+            PaperError: `daemon_unreachable` or `timeout`.
+        """
+        return self._exchange(request, timeout, harmless=False)
+
+    def _exchange(self, request: bytes, timeout: float, *, harmless: bool) -> bytes:
+        deadline = time.monotonic() + timeout
+        for attempt in range(ATTEMPTS):
+            left = max(0.0, deadline - time.monotonic())
+            with self._connected(self._context.socket(zmq.REQ)) as socket:
+                if not self._answers() or not socket.poll(_milliseconds(min(left, CONNECT_SECONDS)), zmq.POLLOUT):
+                    raise self._unreachable() if attempt == 0 else self._unanswered(timeout, harmless)
+                socket.send(request)
+                left = max(0.0, deadline - time.monotonic()) / (ATTEMPTS - attempt)
+                if socket.poll(_milliseconds(left), zmq.POLLIN):
+                    return socket.recv()
+        raise self._unanswered(timeout, harmless)
+
+    def _connected(self, socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
+        socket.setsockopt(zmq.LINGER, 0)
+        # Without it a request sent while no daemon runs would wait in a queue, and be done when one comes up.
+        socket.setsockopt(zmq.IMMEDIATE, 1)
+        socket.setsockopt(zmq.MAXMSGSIZE, LONGEST_REPLY)
+        if self._curve is not None:
+            socket.curve_serverkey = self._curve.server_public.encode()
+            socket.curve_publickey = self._curve.public.encode()
+            socket.curve_secretkey = self._curve.secret.encode()
+        try:
+            socket.connect(self.endpoint)
+        except zmq.ZMQError as error:
+            socket.close()
+            raise PaperError("invalid_argument", f"endpoint {self.endpoint!r} cannot be used: {error}.") from error
+        return socket
+
+    def _answers(self) -> bool:
+        """False when it is certain, without waiting, that nobody listens."""
+        return self._socket_file is None or self._socket_file.exists()
+
+    def _unreachable(self) -> PaperError:
+        if self._socket_file is not None and self._answers() and not os.access(self._socket_file, os.W_OK):
+            return PaperError(
+                "daemon_unreachable",
+                f"The daemon's socket {self._socket_file} belongs to another user; nothing was done.",
+                "Run as the user who runs jesse-paperd, or name that user's own endpoint.",
+            )
+        return PaperError(
+            "daemon_unreachable",
+            f"No daemon answers on {self.endpoint}; nothing was done.",
+            "Start it with `jesse-paperd` (or under supervisord or systemd), then call again; "
+            "JESSE_PAPER_HOME or JESSE_PAPER_ENDPOINT name another one.",
+        )
+
+    def _unanswered(self, timeout: float, harmless: bool) -> PaperError:
+        if harmless:
+            message, hint = "nothing was changed", "Call again; it may be busy or restarting."
+        else:
+            message = "the request may or may not have been done"
+            hint = "Check with paper_list_sessions or paper_status; repeating it with the same request id is safe."
+        return PaperError("timeout", f"The daemon did not answer within {timeout:g} s; {message}.", hint)
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
+
+
+def _socket_file(endpoint: str, curve: Curve | None) -> Path | None:
+    """The file behind an ipc endpoint; None where there is none.
+
+    Raises:
+        PaperError: `invalid_argument` if this is no endpoint to use.
+    """
+    transport, separator, address = endpoint.partition("://")
+    if transport == "ipc" and separator and address:
+        if len(os.fsencode(address)) > 107:
+            raise PaperError(
+                "invalid_argument",
+                f"endpoint {endpoint!r} is too long: a socket's path has at most 107 bytes.",
+                "Choose a shorter JESSE_PAPER_HOME.",
+            )
+        return None if address.startswith("@") else Path(address)
+    if transport == "tcp" and address and curve is not None:
+        return None
+    reason = "TCP needs CURVE keys" if transport == "tcp" else "it must be ipc:///path or tcp://host:port"
+    raise PaperError("invalid_argument", f"endpoint {endpoint!r} cannot be used: {reason}.")
