@@ -10,7 +10,8 @@ these values. While a session has no position nothing changes, and months fit in
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -277,6 +278,15 @@ class JournalReader:
     def __init__(self, path: Path) -> None:
         self._db = open_reader(path)
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Several reads of one moment: what the session commits meanwhile is not seen."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("COMMIT")
+
     def progress(self) -> Progress | None:
         """How far the session is, or None before its first commit."""
         row = self._db.execute("SELECT * FROM progress").fetchone()
@@ -304,9 +314,12 @@ class JournalReader:
         """The open positions."""
         return [msgspec.convert(row, PositionRow) for row in self._db.execute("SELECT * FROM positions")]
 
-    def equity(self, since: int = 0) -> list[tuple[int, int, int, float, float, int]]:
-        """Runs of equal samples with `first_at` ≥ `since`, oldest first, as plain tuples (`EquityRun`'s fields)."""
-        return self._db.execute("SELECT * FROM equity WHERE first_at >= ? ORDER BY first_at", (since,)).fetchall()
+    def equity(
+        self, since: int = 0, before: int = 2**63 - 1, limit: int = -1
+    ) -> list[tuple[int, int, int, float, float, int]]:
+        """Runs of equal samples with `since` ≤ `first_at` < `before`, oldest first, as tuples like `EquityRun`."""
+        query = "SELECT * FROM equity WHERE first_at >= ? AND first_at < ? ORDER BY first_at LIMIT ?"
+        return self._db.execute(query, (since, before, limit)).fetchall()
 
     def daily_balance(self) -> list[tuple[int, float]]:
         return self._db.execute("SELECT * FROM daily_balance ORDER BY at").fetchall()

@@ -1,0 +1,87 @@
+"""What is known of one session: its journal, read up to now.
+
+`LedgerState` owns the reading: only rows that are new since the last `refresh`, all from one moment of the journal.
+It is for one thread at a time. Dropping it costs time alone; a fresh one gives the same answers.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from jesse_paperd.analytics.path import HOUR, EquityPath, Floats, Run
+from jesse_paperd.analytics.ratios import Ratios, ratios_of, returns_of
+from jesse_paperd.analytics.tally import TradeTally
+from jesse_paperd.store.journal import JournalReader
+
+Interval = Literal["1h", "1d"]
+
+PERIODS: dict[Interval, int] = {"1h": 8760, "1d": 365}
+"""Intervals in a year of round-the-clock trading."""
+
+_CHUNK = 50_000  # rows read at a time, so that a year of minutes takes little memory
+
+
+class LedgerState:
+    """A session's running state.
+
+    Args:
+        reader: the session's journal, this state's own to read.
+        starting_balance: the money it started with, which its journal's first sample repeats.
+    """
+
+    def __init__(self, reader: JournalReader, starting_balance: float) -> None:
+        self._reader = reader
+        self._forget(starting_balance)
+
+    def _forget(self, starting_balance: float) -> None:
+        self.path = EquityPath(starting_balance)
+        self.trades = TradeTally()
+        self._ratios: dict[Interval, tuple[tuple[int, int, float], int, Ratios]] = {}
+
+    def refresh(self) -> None:
+        """Read what the journal gained.
+
+        Raises:
+            sqlite3.Error: it cannot be read.
+        """
+        with self._reader.snapshot():
+            unread = True
+            while unread:
+                since = self.path.open[0] if self.path.open else 0
+                runs: list[Run] = self._reader.equity(since, limit=_CHUNK)
+                if since and (not runs or runs[0][0] != since):
+                    # A row that was there is gone: a power cut took the journal's end. Read what is left.
+                    self._forget(self.path.starting_balance)
+                    continue
+                self.path.add(runs)
+                unread = len(runs) == _CHUNK
+            for trade in self._reader.trades(after=self.trades.last):
+                self.trades.add(trade)
+
+    def runs(self, after: int) -> list[Run]:
+        """Runs that begin after `after`, in ms, as of the last refresh. This reads the journal."""
+        last = self.path.open
+        if last is None or last[0] <= after:
+            return []
+        runs: list[Run] = self._reader.equity(after + 1, before=last[0])
+        return [*runs, last]
+
+    def equity_at_ends(self, interval: Interval) -> Floats:
+        """The starting balance, then equity at the end of each complete interval (UTC-aligned)."""
+        hours = self.path.hours()
+        ends = hours.equity
+        if interval == "1d":
+            first = int(hours.at[0]) // HOUR if len(hours.at) else 0
+            ends = ends[-first % 24 :: 24]
+        return np.concatenate(([self.path.starting_balance], ends))
+
+    def ratios(self, interval: Interval) -> tuple[int, Ratios]:
+        """How many returns there are, and their ratios; computed anew only when an interval was completed."""
+        revision = self.path.hours_revision
+        known = self._ratios.get(interval)
+        if known is None or known[0] != revision:
+            returns = returns_of(self.equity_at_ends(interval))
+            known = self._ratios[interval] = (revision, len(returns), ratios_of(returns, PERIODS[interval]))
+        return known[1], known[2]
