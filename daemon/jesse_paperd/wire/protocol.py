@@ -48,6 +48,12 @@ Symbol = Annotated[
         description="Trading pair as BASE-QUOTE in capitals, such as 'BTC-USDT'.",
     ),
 ]
+HyperparameterValue = (
+    Annotated[float, Meta(ge=-1e15, le=1e15)]
+    | Annotated[int, Meta(ge=-(10**15), le=10**15)]
+    | Annotated[str, Meta(max_length=1000)]
+    | bool
+)
 
 
 # ── Requests: one struct per operation, the tag `op` is the tool's name ───────────────────────────────────────────
@@ -90,9 +96,7 @@ class PaperStart(Operation, tag="paper_start", frozen=True):
     starting_balance: Annotated[
         float, Meta(gt=0, le=1e12, description="Simulated money to start with, in the quote currency.")
     ] = 10000
-    leverage: Annotated[
-        float, Meta(ge=1, le=200, description="Whole number; above 1 needs a futures exchange.")
-    ] = 1
+    leverage: Annotated[float, Meta(ge=1, le=200, multiple_of=1, description="Above 1 needs a futures exchange.")] = 1
     session_id: SessionId | None = None
     fee: Annotated[float, Meta(ge=0, lt=0.1, description="Fee of each fill, as a fraction of its value.")] = 0.001
     warmup_candles: Annotated[
@@ -120,12 +124,15 @@ class PaperStart(Operation, tag="paper_start", frozen=True):
         list[DataRoute], Meta(max_length=20, description="Further candles that the strategy reads.")
     ] = []
     hyperparameters: Annotated[
-        dict[str, float | int | str | bool] | None, Meta(description="Override the strategy's hyperparameters.")
+        dict[str, HyperparameterValue] | None, Meta(description="Override the strategy's hyperparameters.")
     ] = None
     leverage_mode: Annotated[Literal["cross", "isolated"], Meta(description="Of futures; spot ignores it.")] = "cross"
     gap_policy: Annotated[
         Literal["skip", "fill"],
-        Meta(description="Minutes the market did not have: 'skip' leaves them out, as Jesse does; 'fill' makes flat ones."),
+        Meta(
+            description="Minutes the market did not have: 'skip' leaves them out as Jesse does, 'fill' makes flat "
+            "candles of them."
+        ),
     ] = "skip"
     notes: Annotated[str, Meta(max_length=10_000, description="Free text kept with the session.")] | None = None
 
@@ -178,7 +185,12 @@ class SessionUpdates(Struct, forbid_unknown_fields=True, frozen=True):
     leverage: (
         Annotated[
             float,
-            Meta(ge=1, le=200, description="Whole number; used from the next moment the session has no position."),
+            Meta(
+                ge=1,
+                le=200,
+                multiple_of=1,
+                description="Used from the next moment the session has no position.",
+            ),
         ]
         | None
     ) = None

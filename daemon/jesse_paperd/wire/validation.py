@@ -16,11 +16,12 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 from msgspec import inspect
 
+from jesse_paperd.wire.choices import in_declared_order, note_choices
 from jesse_paperd.wire.errors import PaperError
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
@@ -69,22 +70,6 @@ def _operation(cls: type[msgspec.Struct]) -> str:
     return tag if isinstance(tag, str) else cls.__name__
 
 
-def choices(kind: inspect.LiteralType) -> tuple[Any, ...]:
-    """The values of an enumeration in their declared order, which msgspec forgets (it sorts them)."""
-    return _declared.get(frozenset(kind.values), kind.values)
-
-
-_declared: dict[frozenset[Any], tuple[Any, ...]] = {}
-
-
-def _note_choices(annotation: Any) -> None:
-    if get_origin(annotation) is Literal:
-        _declared[frozenset(get_args(annotation))] = get_args(annotation)
-    else:
-        for part in get_args(annotation):
-            _note_choices(part)
-
-
 # ── Conversion: by struct, list and leaf, collecting problems ──────────────────────────────────────────────────────
 
 
@@ -94,8 +79,7 @@ def _fields(cls: type[msgspec.Struct]) -> dict[str, tuple[inspect.Field, Any]]:
     info = inspect.type_info(cls)
     assert isinstance(info, inspect.StructType)
     hints = get_type_hints(cls, include_extras=True)
-    for annotation in hints.values():
-        _note_choices(annotation)
+    note_choices(cls)
     return {field.encode_name: (field, hints[field.name]) for field in info.fields}
 
 
@@ -197,13 +181,13 @@ def _allowed(kind: inspect.Type) -> str:
     kind = _bare(kind)
     match kind:
         case inspect.LiteralType():
-            return f"one of {_listed(map(str, choices(kind)))}"
+            return f"one of {_listed(map(str, in_declared_order(kind.values)))}"
         case inspect.UnionType():
             return " or ".join(_allowed(member) for member in kind.types if not isinstance(member, inspect.NoneType))
         case inspect.IntType():
             return f"a whole number{_range(kind)}"
         case inspect.FloatType():
-            return f"a number{_range(kind)}"
+            return f"a {'whole ' if kind.multiple_of == 1 else ''}number{_range(kind)}"
         case inspect.StrType(pattern=str()):
             return f"a text ({described.rstrip('.')})" if described else f"a text matching {kind.pattern}"
         case inspect.StrType():
@@ -253,7 +237,12 @@ def _suggestion(kind: inspect.Type, value: Any) -> str:
         return ""
     bare = _bare(kind)
     members = bare.types if isinstance(bare, inspect.UnionType) else (bare,)
-    known = [str(each) for member in members if isinstance(member, inspect.LiteralType) for each in choices(member)]
+    known = [
+        str(each)
+        for member in members
+        if isinstance(member, inspect.LiteralType)
+        for each in in_declared_order(member.values)
+    ]
     if known:
         return did_you_mean(value, known)
     if isinstance(bare, inspect.StrType) and bare.pattern:
