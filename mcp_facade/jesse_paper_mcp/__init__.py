@@ -1,0 +1,11 @@
+"""The MCP façade: the daemon's operations as tools of a language model, over stdio. No state, no rules, no cache.
+
+server         the command: options, life
+stdio          keeps the protocol's stdout away from everybody else
+sdk            the only module that knows the MCP SDK, 1.x and 2.x
+facade         MCP requests to daemon calls, answers to results
+tools          the table of tools: adding one is adding a row
+instructions   what a model reads before it sees any tool
+schemas        JSON schemas from the wire's structs
+rendering      answers and errors as a model reads them
+"""

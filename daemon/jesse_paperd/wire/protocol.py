@@ -34,17 +34,20 @@ Undefined = Literal[
     "no_trades", "no_wins", "no_losses", "insufficient_samples", "zero_variance", "no_downside", "no_drawdown"
 ]
 
+#: Ends a pattern: in Python, though not in JSON Schema, `$` also matches before a newline at the end.
+NO_NEWLINE = r"(?!\n)"
+
 SessionId = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        pattern=r"^[A-Za-z0-9_-]{1,64}$" + NO_NEWLINE,
         description="Session id as returned by paper_start: 1 to 64 letters, digits, '_' or '-'.",
     ),
 ]
 Symbol = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Z0-9.]{1,20}-[A-Z0-9.]{1,20}$",
+        pattern=r"^[A-Z0-9.]{1,20}-[A-Z0-9.]{1,20}$" + NO_NEWLINE,
         description="Trading pair as BASE-QUOTE in capitals, such as 'BTC-USDT'.",
     ),
 ]

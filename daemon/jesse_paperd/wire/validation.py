@@ -39,7 +39,7 @@ def parse(cls: type[StructT], arguments: Mapping[str, Any]) -> StructT:
     problems: list[str] = []
     operation = _struct(cls, arguments, "", problems)
     if operation is None or problems:
-        raise PaperError("invalid_argument", _summary(cls, problems), "Correct the arguments and call again.")
+        raise PaperError("invalid_argument", _summary(problems), "Correct the arguments and call again.")
     return operation
 
 
@@ -56,18 +56,13 @@ def _folded(word: str) -> str:
     return re.sub(r"[\s_-]", "", word[:SHOWN_CHARACTERS]).lower()
 
 
-def _summary(cls: type[msgspec.Struct], problems: list[str]) -> str:
+def _summary(problems: list[str]) -> str:
     if len(problems) == 1:
-        return f"{_operation(cls)}: {problems[0]}"
+        return problems[0]
     shown = [f"\n- {problem}" for problem in problems[:SHOWN_PROBLEMS]]
     if len(problems) > SHOWN_PROBLEMS:
         shown.append(f"\n- and {len(problems) - SHOWN_PROBLEMS} more")
-    return f"{_operation(cls)}: {len(problems)} problems:{''.join(shown)}"
-
-
-def _operation(cls: type[msgspec.Struct]) -> str:
-    tag = cls.__struct_config__.tag
-    return tag if isinstance(tag, str) else cls.__name__
+    return f"{len(problems)} problems with the arguments:{''.join(shown)}"
 
 
 # ── Conversion: by struct, list and leaf, collecting problems ──────────────────────────────────────────────────────
@@ -264,8 +259,8 @@ def _respelled(text: str) -> Iterator[str]:
 
 def _unknown(path: str, name: str, fields: Iterable[str]) -> str:
     known = list(fields)
-    takes = f"those that exist are {_listed(known)}" if known else "none is taken"
-    return f"{_named(path)} is no argument of it; {takes}.{did_you_mean(name, known)}"
+    takes = f"those that exist are {_listed(known)}" if known else "none is taken here"
+    return f"{_named(path)} is no argument; {takes}.{did_you_mean(name, known)}"
 
 
 def _named(path: str) -> str:

@@ -1,0 +1,98 @@
+"""MCP requests to daemon calls, and answers to results. Knows nothing of the MCP SDK: JSON in, JSON out."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from jesse_paper_mcp import rendering, schemas
+from jesse_paper_mcp.tools import Tool
+from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.wire.protocol import Answer, Operation
+from jesse_paperd.wire.validation import did_you_mean, parse
+
+if TYPE_CHECKING:
+    from jesse_paperd.wire.client import DaemonClient
+
+JSON = dict[str, Any]
+log = logging.getLogger(__name__)
+
+
+class UnknownTool(LookupError):  # noqa: N818 - says what it is, and becomes a protocol error rather than a result
+    """No tool of this name is on offer."""
+
+
+class Facade:
+    """Forwards tool calls to the daemon on one endpoint. Threads may share it.
+
+    Args:
+        endpoint: where the daemon is. It need not run: every call tries anew.
+        tools: the tools on offer, by name.
+    """
+
+    def __init__(self, endpoint: str, tools: Mapping[str, Tool]) -> None:
+        self._endpoint = endpoint
+        self._tools = tools
+
+    @cached_property
+    def _daemon(self) -> DaemonClient:
+        from jesse_paperd.wire.client import DaemonClient  # ZeroMQ is not needed before the first call
+
+        return DaemonClient(self._endpoint)
+
+    def list_tools(self) -> JSON:
+        """The result of `tools/list`."""
+        return {"tools": [_declaration(tool) for tool in self._tools.values()]}
+
+    def call_tool(self, name: str, arguments: Mapping[str, Any]) -> JSON:
+        """The result of `tools/call`. Blocks until the daemon has answered, or the tool's time limit is over.
+
+        Raises:
+            UnknownTool: everything else that goes wrong is a result, which the model can read and act on.
+        """
+        tool = self._tools.get(name)
+        if tool is None:
+            raise UnknownTool(f"Unknown tool: {name[:80]}.{did_you_mean(name, self._tools)}")
+        try:
+            return rendering.success(self._ask(tool, parse(tool.operation, arguments)))
+        except PaperError as error:
+            return rendering.failure(name, error, read_only=tool.read_only)
+        except Exception:
+            incident = uuid.uuid4().hex[:8]
+            log.exception("incident %s in %s", incident, name)
+            defect = PaperError("internal", f"a defect of jesse-paper-mcp; its stderr explains incident {incident}.")
+            return rendering.failure(name, defect, read_only=tool.read_only)
+
+    def _ask(self, tool: Tool, operation: Operation) -> Answer:
+        """Ask; after silence ask once more with the same request id, so that it cannot be done twice."""
+        request_id = uuid.uuid4().hex
+        try:
+            return self._daemon.call(operation, request_id=request_id, timeout=tool.timeout)
+        except PaperError as silence:
+            if silence.code != "timeout" or tool.read_only:
+                raise
+            try:
+                return self._daemon.call(operation, request_id=request_id, timeout=tool.timeout)
+            except PaperError as error:
+                # The first request may have been done, so "nothing was done" would be untrue.
+                raise silence if error.code == "daemon_unreachable" else error from None
+
+
+def _declaration(tool: Tool) -> JSON:
+    return {
+        "name": tool.name,
+        "title": tool.title,
+        "description": tool.description,
+        "inputSchema": schemas.input_schema(tool.operation),
+        "outputSchema": schemas.output_schema(tool.answer),
+        "annotations": {
+            "title": tool.title,
+            "readOnlyHint": tool.read_only,
+            "destructiveHint": tool.destructive,
+            "idempotentHint": tool.idempotent,
+            "openWorldHint": tool.open_world,
+        },
+    }

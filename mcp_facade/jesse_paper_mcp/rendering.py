@@ -1,0 +1,98 @@
+"""Answers and errors as a model reads them.
+
+Clients differ in what they pass on: some drop the text of a result that has structured content, others show only the
+text, and some lose the text of an error beside structured content. So an answer is told twice, the same way, and an
+error once, as text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.wire.protocol import Answer
+
+JSON = dict[str, Any]
+
+#: Characters of a result that every client passes on whole; some cut at about 12,000.
+BUDGET = 10_000
+
+#: After these nobody can say what happened; the rest of the error table means that nothing did.
+_UNCLEAR = frozenset({"timeout", "internal", "storage_failed", "version_mismatch"})
+
+_NEXT_STEPS = {
+    "invalid_argument": "Correct the arguments and call again.",
+    "session_not_found": "Call paper_list_sessions for the sessions that exist.",
+    "strategy_not_found": "Choose one of the strategies that exist.",
+    "conflict": "Choose another session_id, or repeat the arguments of the first call.",
+    "session_ended": "Its records stay readable; paper_start starts a new session.",
+    "timeout": "Check with paper_list_sessions or paper_status before you call again.",
+    "too_many_sessions": "Stop a session with paper_stop first.",
+    "internal": "Tell the user: the daemon's log explains the incident.",
+}
+
+
+def success(answer: Answer) -> JSON:
+    """The result of a call that was done: the whole answer, structured and as the same compact JSON.
+
+    Numbers that are not finite become null. Where the answer exceeds `BUDGET`, its rows keep only their principal
+    fields, and the answer says so before them.
+    """
+    content: JSON = msgspec.json.decode(msgspec.json.encode(answer))
+    content.pop(str(answer.__struct_config__.tag_field), None)
+    text = _compact(content)
+    if len(text) > BUDGET:
+        content = _slimmed(content, type(answer), len(text))
+        text = _compact(content)
+    return {"content": [{"type": "text", "text": text}], "structuredContent": content, "isError": False}
+
+
+def failure(tool: str, error: PaperError, *, read_only: bool) -> JSON:
+    """The result of a call that was not done: what failed, whether anything was done, what to do next, the code."""
+    outcome = "" if read_only or "nothing was" in error.message.lower() else _outcome(error)
+    next_step = error.hint or _NEXT_STEPS.get(error.code) or ("Try again later." if error.kind.retryable else "")
+    separator = "\n" if "\n" in error.message else " "
+    advice = " ".join(part for part in (outcome, next_step, f"[{error.code}]") if part)
+    return {
+        "content": [{"type": "text", "text": f"{tool} failed: {error.message}{separator}{advice}"}],
+        "isError": True,
+    }
+
+
+def _outcome(error: PaperError) -> str:
+    if error.code not in _UNCLEAR:
+        return "Nothing was changed."
+    return "" if "may or may not" in error.message else "It may or may not have been done."
+
+
+def _compact(content: JSON) -> str:
+    return msgspec.json.encode(content).decode()
+
+
+def _slimmed(content: JSON, answer: type[msgspec.Struct], size: int) -> JSON:
+    """The answer with the optional fields of its rows left out, the rows last so that a cut loses only rows."""
+    rows = {name: value for name, value in content.items() if isinstance(value, list) and value}
+    omitted: set[str] = set()
+    for name in rows:
+        optional = _optional_fields(answer, name)
+        rows[name] = [{key: value for key, value in row.items() if key not in optional} for row in rows[name]]
+        omitted |= optional
+    longest = max((len(value) for value in rows.values()), default=0)
+    note = {
+        "omitted_fields": sorted(omitted),
+        "size_note": f"{longest} rows are too many for a short answer, so these fields of each are left out. "
+        f"Ask for {max(1, longest * BUDGET // size)} rows or fewer to see them.",
+    }
+    return {name: value for name, value in content.items() if name not in rows} | note | rows
+
+
+def _optional_fields(answer: type[msgspec.Struct], name: str) -> set[str]:
+    """The fields with defaults of the rows in a list field: what came later than the principal ones."""
+    for field in msgspec.structs.fields(answer):
+        if field.name == name:
+            row = msgspec.inspect.type_info(field.type)
+            if isinstance(row, msgspec.inspect.ListType) and isinstance(row.item_type, msgspec.inspect.StructType):
+                return {each.encode_name for each in row.item_type.fields if not each.required}
+    return set()

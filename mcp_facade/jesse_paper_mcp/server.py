@@ -1,0 +1,50 @@
+"""The command `jesse-paper-mcp`: serves MCP over stdio until stdin ends.
+
+Nothing heavy is imported here: the standard streams are taken first, so that not even an import can print into the
+protocol.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+
+from jesse_paper_mcp.stdio import take_stdio
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve until the client closes stdin. Does not return."""
+    options = _options(arguments)
+    streams = take_stdio()
+    # Clients also end servers by SIGINT; a traceback would tell nobody anything.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    from jesse_paper_mcp import sdk
+    from jesse_paper_mcp.facade import Facade
+    from jesse_paper_mcp.tools import select
+    from jesse_paperd.wire.endpoint import default_endpoint
+
+    facade = Facade(options.endpoint or default_endpoint(), select(options.toolset, read_only=options.read_only))
+    try:
+        sdk.serve(facade, streams)
+    except* BrokenPipeError:
+        print("jesse-paper-mcp: the client closed its end", file=sys.stderr)
+    sys.stderr.flush()
+    # A call may still wait for the daemon in its thread. Nobody is left to read the answer, and there is no state.
+    os._exit(0)
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="jesse-paper-mcp",
+        description="MCP server over stdio for paper trading with Jesse: forwards every tool call to jesse-paperd.",
+        epilog="JESSE_PAPER_ENDPOINT and JESSE_PAPER_HOME name the daemon where --endpoint is not given.",
+    )
+    parser.add_argument("--endpoint", help="the daemon's ZeroMQ endpoint (default: the socket in the daemon's home)")
+    parser.add_argument("--read-only", action="store_true", help="offer only the tools that change nothing")
+    parser.add_argument(
+        "--toolset", choices=("core", "all"), default="all", help="'core' offers the eight basic tools (default: all)"
+    )
+    return parser.parse_args(arguments)

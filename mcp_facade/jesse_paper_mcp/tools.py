@@ -1,0 +1,125 @@
+"""The table of tools. A tool is an operation of the wire with words for a model; adding one is adding a row."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jesse_paperd.wire import protocol as p
+
+
+class Tool(NamedTuple):
+    """One tool.
+
+    Attributes:
+        operation: gives the name (its tag), the input schema and the validation.
+        answer: gives the output schema.
+        title: for people.
+        description: for a model: what it does, when to use it, what comes back.
+        timeout: seconds that a call may wait for the daemon. A call that changes something is repeated once, and
+            clients give up after 60 s.
+        destructive: it may change or end what exists, rather than only add.
+        idempotent: repeating it with the same arguments changes nothing more.
+        open_world: it may reach systems other than the daemon.
+        core: part of the small set of `--toolset core`.
+    """
+
+    operation: type[p.Operation]
+    answer: type[p.Answer]
+    title: str
+    description: str
+    timeout: float = 10.0
+    destructive: bool = False
+    idempotent: bool = True
+    open_world: bool = False
+    core: bool = True
+
+    @property
+    def name(self) -> str:
+        """The operation's tag."""
+        return str(self.operation.__struct_config__.tag)
+
+    @property
+    def read_only(self) -> bool:
+        """It changes nothing."""
+        return self.operation in p.READ_ONLY
+
+
+#: In the order in which they are listed.
+TOOLS = (
+    Tool(
+        p.PaperStart,
+        p.Started,
+        "Start paper trading",
+        "Start paper trading a Jesse strategy on real candles with simulated money; no real order is ever placed. "
+        "Answers when the session is running, with the session_id that the other tools take and the market that was "
+        "resolved. The session then trades in the background, also after this conversation, until paper_stop. With a "
+        "session_id of your own, repeating the call with the same arguments names the same session instead of "
+        "starting a second one.",
+        timeout=25.0,
+        idempotent=False,
+        open_world=True,
+    ),
+    Tool(
+        p.PaperStop,
+        p.Stopped,
+        "Stop paper trading",
+        "End a paper trading session for good: open orders are cancelled, an open position is closed at the last "
+        "price and counted as a trade. Returns the final metrics. The session cannot be continued, but its trades, "
+        "equity and metrics stay readable. Stopping it again returns the same answer. Simulated money only.",
+        timeout=25.0,
+        destructive=True,
+    ),
+    Tool(
+        p.PaperStatus,
+        p.Status,
+        "Session status",
+        "How a paper trading session is doing now: state, health (last candle, gaps, restarts), equity, unrealized "
+        "profit, open positions, open orders and main metrics, in simulated money. Use it to check on a session, and "
+        "after any call whose outcome is unclear.",
+    ),
+    Tool(
+        p.PaperGetTrades,
+        p.Trades,
+        "Closed trades",
+        "Closed trades of a paper trading session, oldest first: times, prices, size, net profit and fees in "
+        "simulated money. `total_trades` counts all of them; page with `offset` and `limit`. Use it to see what the "
+        "strategy did; for summary figures use paper_get_metrics.",
+    ),
+    Tool(
+        p.PaperGetEquity,
+        p.Equity,
+        "Equity curve",
+        "Equity of a paper trading session over time, with the drawdown from the highest point so far (a fraction) "
+        "and unrealized profit, oldest point first. A coarser `resolution` shows a longer stretch; only the newest "
+        "`max_points` are returned. Simulated money only.",
+    ),
+    Tool(
+        p.PaperGetMetrics,
+        p.MetricsOf,
+        "Performance metrics",
+        "Performance and risk of a paper trading session, running or ended: return, Sharpe and Sortino ratio, "
+        "drawdown, win rate, profit factor, average trades, value at risk, volatility. Undefined ones are null, with "
+        "the reason in `undefined`. Use it to judge a strategy; few trades or observations prove little.",
+    ),
+    Tool(
+        p.PaperListSessions,
+        p.Sessions,
+        "List sessions",
+        "All paper trading sessions, running and ended, newest first, one line each: id, strategy, market, state, "
+        "health, equity. Use it first, to find session ids and to see what is running already. Simulated money only.",
+    ),
+    Tool(
+        p.PaperUpdateSession,
+        p.Updated,
+        "Update a session",
+        "Change the leverage or the notes of a paper trading session. A new leverage is used from the next moment the "
+        "session has no open position. Returns which fields were updated, which are pending and which were refused, "
+        "and why. Simulated money only.",
+        destructive=True,
+    ),
+)
+
+
+def select(toolset: str, *, read_only: bool) -> dict[str, Tool]:
+    """The tools on offer, by name: `core` or `all` of them, without those that change something if `read_only`."""
+    return {tool.name: tool for tool in TOOLS if (toolset == "all" or tool.core) and (tool.read_only or not read_only)}
