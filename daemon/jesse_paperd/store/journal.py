@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from jesse_paperd.store.sqlite import open_reader, open_writer
+from jesse_paperd.wire.errors import PaperError
 
 VERSION = 1
 
@@ -102,6 +103,7 @@ CREATE TABLE events (
     kind         TEXT NOT NULL,    -- gap, leverage, diverged, …
     detail       TEXT NOT NULL     -- JSON object
 );
+CREATE INDEX events_by_kind ON events (kind);
 CREATE TABLE logs (                -- what the engine and the strategy logged
     seq          INTEGER PRIMARY KEY AUTOINCREMENT,
     at           INTEGER NOT NULL,
@@ -239,7 +241,17 @@ class Journal:
         self._db = open_writer(path, SCHEMA, VERSION)
 
     def commit(self, facts: Facts, progress: Progress, outcome: Outcome | None = None) -> None:
-        """Write what a stretch of whole candles caused, and how far that is, in one transaction."""
+        """Write what a stretch of whole candles caused, and how far that is, in one transaction.
+
+        Raises:
+            PaperError: `storage_failed` when it cannot be written; then none of it is.
+        """
+        try:
+            self._commit(facts, progress, outcome)
+        except sqlite3.Error as error:
+            raise PaperError("storage_failed", f"the journal cannot be written: {error}") from error
+
+    def _commit(self, facts: Facts, progress: Progress, outcome: Outcome | None) -> None:
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         try:
@@ -259,10 +271,11 @@ class Journal:
             _insert(db, "progress", 13, [(1, *vars(progress).values())])
             if outcome is not None:
                 _insert(db, "outcome", 6, [(1, *vars(outcome).values())])
+            db.execute("COMMIT")
         except BaseException:
-            db.execute("ROLLBACK")
+            if db.in_transaction:
+                db.execute("ROLLBACK")
             raise
-        db.execute("COMMIT")
 
     def close(self) -> None:
         self._db.close()
@@ -286,6 +299,10 @@ class JournalReader:
             yield
         finally:
             self._db.execute("COMMIT")
+
+    def ready(self) -> bool:
+        """Whether the session has made its tables: False in the moment between creating the file and that."""
+        return bool(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     def progress(self) -> Progress | None:
         """How far the session is, or None before its first commit."""
@@ -327,6 +344,10 @@ class JournalReader:
     def events(self, after: int = 0, limit: int = -1) -> list[tuple[int, int, str, str]]:
         """Events with seq > `after` as (seq, at, kind, JSON detail)."""
         return self._db.execute("SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)).fetchall()
+
+    def event_counts(self) -> dict[str, int]:
+        """How many events there are of each kind."""
+        return dict(self._db.execute("SELECT kind, count(*) FROM events GROUP BY kind").fetchall())
 
     def logs(self, after: int = 0, limit: int = -1) -> list[tuple[int, int, str, str]]:
         """Log lines with seq > `after` as (seq, at, level, message)."""

@@ -5,6 +5,7 @@
     sessions/<id>/strategy/         daemon     the strategy's source as it was at the start
     sessions/<id>/lease             session    liveness and identity (process/lease.py)
     sessions/<id>/log               session    its log, with the traceback of a failure
+    sessions/<id>/obituary          session    why its last process gave up, when it was not the strategy
     sessions/<id>/doorbell          session    datagram socket: "look again" (process/doorbell.py)
     candles/files/<digest>.npy      daemon     replay files, parsed once, named by their content
     candles/<exchange>.sqlite       feed       closed 1m candles; the first final version wins
@@ -51,6 +52,10 @@ class SessionFiles:
     @property
     def log(self) -> Path:
         return self.root / "log"
+
+    @property
+    def obituary(self) -> Path:
+        return self.root / "obituary"
 
     @property
     def doorbell(self) -> Path:

@@ -1,0 +1,121 @@
+"""The daemon: lock, open, reconcile, serve, until SIGTERM or SIGINT. Sessions live on after it.
+
+Usage: jesse-paperd [--config FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+
+from jesse_paperd.config import Config, load
+from jesse_paperd.process.zygote import Zygote
+from jesse_paperd.service.answers import Answers
+from jesse_paperd.service.handlers import Handlers
+from jesse_paperd.service.ledgers import Ledgers
+from jesse_paperd.service.manager import SessionManager
+from jesse_paperd.service.server import Server
+from jesse_paperd.store.journal import Outcome
+from jesse_paperd.store.layout import Layout
+from jesse_paperd.store.registry import Record, Registry, now_ms
+from jesse_paperd.wire.errors import PaperError
+
+log = logging.getLogger("jesse_paperd")
+
+#: One native thread each: OpenBLAS and OpenMP would otherwise start theirs at import, and no fork is safe with them.
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+_GRACE_SECONDS = 5.0
+
+
+async def run(config: Config, layout: Layout) -> None:
+    """Serve until a signal to end comes."""
+    registry = Registry(layout.registry)
+    zygote = Zygote("jesse_paperd.trading.session", layout.zygote, _ONE_THREAD)
+    ledgers = Ledgers(layout)
+    answers = Answers(layout, ledgers, config.stalled_seconds)
+    readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="reader")
+
+    async def conclude(record: Record, outcome: Outcome | None) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            final = await loop.run_in_executor(readers, answers.final, record, outcome)
+        except PaperError as error:
+            log.error("session %s ended with an unreadable journal: %s", record.session_id, error.message)
+            registry.fail(record.session_id, error.message)
+        else:
+            ended_at = outcome.ended_at if outcome is not None else now_ms()
+            registry.end(record.session_id, ended_at, msgspec.json.encode(final).decode())
+            log.info("session %s ended: %s", record.session_id, final.stop_reason)
+
+    manager = SessionManager(config, layout, registry, zygote, conclude)
+    handlers = Handlers(config, layout, registry, manager, zygote, answers, readers)
+    server = Server(config, handlers)
+    ending = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ending.set)
+    # Answering comes first: importing the engine takes seconds, and nobody waits for it who need not.
+    serving = asyncio.create_task(server.serve())
+    zygote.start()
+    manager.reconcile()
+    log.info("serving %s, home %s, project %s", config.endpoint, config.home, config.project)
+    await asyncio.wait({serving, asyncio.create_task(ending.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    log.info("ending; %d sessions live on", manager.running())
+    serving.cancel()
+    await server.close(_GRACE_SECONDS)
+    await manager.close()
+    zygote.close()
+    readers.shutdown(wait=False, cancel_futures=True)
+    registry.close()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+def take_lock(layout: Layout) -> int:
+    """Hold the home's lock for this process's life. Taken before the socket is bound: binding a path steals it.
+
+    Raises:
+        PaperError: `conflict`, naming the daemon that has it.
+    """
+    descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+        raise PaperError(
+            "conflict",
+            f"another daemon, pid {holder}, serves the home {layout.home}",
+            "stop that one first, or give this one a home of its own (JESSE_PAPER_HOME)",
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
+
+
+def main() -> None:
+    """Run the daemon in the foreground."""
+    parser = argparse.ArgumentParser(prog="jesse-paperd", description="The paper-trading daemon.")
+    parser.add_argument("--config", type=Path, help="a TOML file; default <home>/config.toml")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    os.umask(0o077)
+    try:
+        config = load(arguments.config)
+        layout = Layout(Path(config.home))
+        layout.prepare()
+        lock = take_lock(layout)
+        os.chdir(layout.home)
+        asyncio.run(run(config, layout))
+        os.close(lock)
+    except PaperError as error:
+        sys.stderr.write(f"jesse-paperd: {error.message}\n" + (f"  {error.hint}\n" if error.hint else ""))
+        sys.exit(error.kind.exit_status)

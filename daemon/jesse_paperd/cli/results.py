@@ -1,0 +1,95 @@
+"""trades, equity, metrics: what sessions have to show."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from jesse_paperd.cli.asking import ask, json_option, percent, print_json, table
+from jesse_paperd.cli.sessions import session_argument, show_metrics
+from jesse_paperd.wire import protocol as wire
+
+
+@click.command()
+@session_argument
+@click.option("--limit", type=int, help="How many at most. [default: 100]")
+@click.option("--offset", type=int, help="How many of the oldest to skip. [default: 0]")
+@json_option
+def trades(session_id: str, limit: int | None, offset: int | None, as_json: bool) -> None:
+    """List the closed trades of SESSION, oldest first."""
+    answer = ask(wire.PaperGetTrades, {"session_id": session_id, "limit": limit, "offset": offset})
+    if as_json:
+        return print_json(answer)
+    rows = [
+        [
+            *(t.trade_id, t.side, t.entry_time, t.exit_time, t.entry_price, t.exit_price),
+            *(t.size, t.pnl, percent(t.pnl_pct), t.fees, t.exit_reason),
+        ]
+        for t in answer.trades
+    ]
+    columns = [
+        "trade",
+        "side",
+        "entry",
+        "exit",
+        "entry price",
+        "exit price",
+        "size",
+        "pnl",
+        "pnl %",
+        "fees",
+        "ended by",
+    ]
+    table(columns, rows, title=f"{len(answer.trades)} of {answer.total_trades} closed trades")
+    return None
+
+
+@click.command()
+@session_argument
+@click.option("--resolution", "-r", help="Spacing of the points: 1m to 1w. [default: 1h]")
+@click.option("--max-points", type=int, help="The newest points are kept. [default: 200]")
+@json_option
+def equity(session_id: str, resolution: str | None, max_points: int | None, as_json: bool) -> None:
+    """Plot the equity and drawdown of SESSION."""
+    arguments = {"session_id": session_id, "resolution": resolution, "max_points": max_points}
+    answer = ask(wire.PaperGetEquity, arguments)
+    if as_json:
+        return print_json(answer)
+    if not answer.equity_curve:
+        click.echo("no candle has been traded yet")
+        return None
+    plot_equity(answer)
+    if answer.hint:
+        click.echo(answer.hint, err=True)
+    return None
+
+
+@click.command()
+@session_argument
+@click.option("--returns-interval", help="auto, 1h or 1d. [default: auto]")
+@json_option
+def metrics(session_id: str, returns_interval: str | None, as_json: bool) -> None:
+    """Show the performance and risk metrics of SESSION."""
+    answer = ask(wire.PaperGetMetrics, {"session_id": session_id, "returns_interval": returns_interval})
+    return print_json(answer) if as_json else show_metrics(answer.metrics)
+
+
+def plot_equity(answer: wire.Equity) -> None:
+    """Equity above, drawdown below, as text."""
+    import plotext
+
+    hours = list(range(len(answer.equity_curve)))
+    labels = [point.timestamp[5:16].replace("T", " ") for point in answer.equity_curve]
+    ticks = [round(i * (len(hours) - 1) / 6) for i in range(7)] if len(hours) > 7 else hours
+    for title, values, height in (
+        (f"{answer.session_id}: equity, {answer.resolution}", [p.equity for p in answer.equity_curve], 16),
+        ("drawdown, %", [-100 * p.drawdown for p in answer.equity_curve], 9),
+    ):
+        plotext.clear_figure()
+        plotext.theme("clear" if not sys.stdout.isatty() else "default")
+        plotext.plot(hours, values, marker="braille")
+        plotext.xticks(ticks, [labels[i] for i in ticks])
+        plotext.title(title)
+        plotext.plotsize(min(110, plotext.terminal_width() or 100), height)
+        plotext.show()

@@ -1,0 +1,51 @@
+"""run-paper: one session in the foreground, without a daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jesse_paperd.cli.asking import json_option
+from jesse_paperd.cli.sessions import trading_arguments, trading_options
+from jesse_paperd.wire import protocol as wire
+from jesse_paperd.wire.validation import parse
+
+
+@click.command("run-paper")
+@click.argument("exchange")
+@click.argument("symbol")
+@click.option("--strategy", "-s", required=True, help="Name of a strategy of the project.")
+@trading_options
+@click.option("--project", help="The Jesse project. [default: JESSE_PAPER_PROJECT, else the working directory]")
+@click.option("--resolution", default="1h", show_default=True, help="Of the equity curve in the JSON.")
+@json_option
+def run_paper(as_json: bool, project: str | None, resolution: str, **values: Any) -> None:
+    """Trade SYMBOL on EXCHANGE until the candles end or Ctrl-C, then print what came of it.
+
+    \b
+    jesse-paper run-paper "Binance Spot" BTC-USDT --strategy SMACrossover --timeframe 1h \\
+        --feed replay:candles.csv.gz --project ~/my-jesse-project --json
+
+    With --json it ends by printing one JSON document: session, final_metrics, trades, equity_curve.
+    """
+    arguments = trading_arguments(values)
+    parse(wire.PaperStart, arguments)
+    parse(wire.PaperGetEquity, {"session_id": "run-paper", "resolution": resolution})
+    folder = project or os.environ.get("JESSE_PAPER_PROJECT") or "."
+    task = {
+        "arguments": arguments,
+        "project": str(Path(folder).expanduser().absolute()),
+        "resolution": resolution,
+        "json": as_json,
+    }
+    # The engine is imported by a fresh process elsewhere: inside a Jesse project, Jesse opens its database at import.
+    os.chdir(tempfile.gettempdir())
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, "-m", "jesse_paperd.foreground", json.dumps(task)], environment)

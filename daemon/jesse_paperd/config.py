@@ -1,0 +1,122 @@
+"""The daemon's configuration: one frozen struct, from a TOML file and the environment.
+
+Precedence: environment, then file, then the defaults below. Unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from jesse_paperd.wire.endpoint import default_endpoint, default_home
+from jesse_paperd.wire.errors import PaperError
+
+
+class RestartPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a session that died is started again."""
+
+    #: Starts allowed in a row without `settled_seconds` of life between them; then the session is `failed`.
+    limit: Annotated[int, Meta(ge=0, le=1000)] = 5
+    #: The first wait; each further one is twice as long, up to `longest_seconds`.
+    first_seconds: Annotated[float, Meta(ge=0, le=3600)] = 0.5
+    longest_seconds: Annotated[float, Meta(ge=0, le=86400)] = 60.0
+    #: A session that lived this long has recovered: its count starts anew.
+    settled_seconds: Annotated[float, Meta(ge=0, le=86400)] = 30.0
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a session may use. 0 means no limit."""
+
+    #: Sessions running at once.
+    sessions: Annotated[int, Meta(ge=1, le=100_000)] = 500
+    #: Seconds one candle may take a strategy before the session fails: a strategy that loops for ever.
+    candle_seconds: Annotated[float, Meta(ge=0, le=86400)] = 60.0
+    #: Address space of a session process, in MiB. Jesse and its libraries map about 3 GiB before a session starts.
+    memory_mib: Annotated[int, Meta(ge=0)] = 0
+    #: CPU seconds of a session process.
+    cpu_seconds: Annotated[int, Meta(ge=0)] = 0
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All settings of the daemon."""
+
+    #: Directory of everything the daemon keeps.
+    home: str
+    #: The Jesse project whose `strategies/` are traded.
+    project: str
+    #: ZeroMQ endpoint. A TCP address needs `curve_secret_key`.
+    endpoint: str
+    #: Z85 secret key of the daemon for CURVE; clients need its public key.
+    curve_secret_key: str = ""
+    #: Z85 public keys of the clients that may connect over CURVE.
+    curve_clients: tuple[str, ...] = ()
+    #: How long paper_start waits for a session to run before it answers `starting`.
+    start_seconds: Annotated[float, Meta(gt=0, le=600)] = 20.0
+    #: The stop ladder: how long a session may take to end by itself, then after SIGTERM, before SIGKILL.
+    stop_seconds: Annotated[float, Meta(gt=0, le=600)] = 20.0
+    terminate_seconds: Annotated[float, Meta(gt=0, le=600)] = 5.0
+    #: A session whose heartbeat is older than this is shown as stalled.
+    stalled_seconds: Annotated[float, Meta(gt=0)] = 10.0
+    restart: RestartPolicy = RestartPolicy()
+    limits: Limits = Limits()
+    #: Exchange (Jesse's name) → overrides of the feed: `urls`, `proxy`. See docs/live-candles.md.
+    exchanges: dict[str, dict[str, object]] = {}
+
+
+def load(path: Path | None = None) -> Config:
+    """Read the configuration.
+
+    Args:
+        path: a TOML file; None reads `<home>/config.toml` when there is one.
+
+    Raises:
+        PaperError: `invalid_argument`, naming the file and the key.
+    """
+    values: dict[str, object] = {}
+    home = default_home()
+    file = path or home / "config.toml"
+    if path is not None or file.exists():
+        try:
+            values = tomllib.loads(file.read_text())
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise PaperError("invalid_argument", f"the configuration {file} cannot be read: {error}") from error
+    if os.environ.get("JESSE_PAPER_HOME") or "home" not in values:
+        values["home"] = str(home)
+    home = Path(str(values["home"])).expanduser().absolute()
+    values["home"] = str(home)
+    if os.environ.get("JESSE_PAPER_ENDPOINT") or "endpoint" not in values:
+        values["endpoint"] = default_endpoint(home)
+    if os.environ.get("JESSE_PAPER_PROJECT") or "project" not in values:
+        values["project"] = os.environ.get("JESSE_PAPER_PROJECT") or str(Path.cwd())
+    values["project"] = str(Path(str(values["project"])).expanduser().absolute())
+    try:
+        config = msgspec.convert(values, Config)
+    except msgspec.ValidationError as error:
+        raise PaperError("invalid_argument", f"the configuration {file} is not valid: {error}") from error
+    _check_endpoint(config)
+    return config
+
+
+def _check_endpoint(config: Config) -> None:
+    endpoint = config.endpoint
+    if endpoint.startswith("ipc://"):
+        if len(os.fsencode(endpoint.removeprefix("ipc://"))) > 107:
+            raise PaperError(
+                "invalid_argument",
+                f"the endpoint {endpoint} is longer than the 107 bytes a local socket's path may have",
+                "choose a shorter home (JESSE_PAPER_HOME) or endpoint (JESSE_PAPER_ENDPOINT)",
+            )
+    elif endpoint.startswith("tcp://"):
+        if not config.curve_secret_key or not config.curve_clients:
+            raise PaperError(
+                "invalid_argument",
+                f"the endpoint {endpoint} is on the network, which needs curve_secret_key and curve_clients",
+                "make keys with: jesse-paper keygen; or use the default local endpoint",
+            )
+    else:
+        raise PaperError("invalid_argument", f"the endpoint {endpoint} is neither ipc://PATH nor tcp://HOST:PORT")

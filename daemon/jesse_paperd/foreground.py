@@ -1,0 +1,147 @@
+"""One session in the foreground, without a daemon: what `jesse-paper run-paper` runs.
+
+It is the session of trading/session.py in a home of its own, which is removed at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from jesse_paperd.config import Config
+from jesse_paperd.service.answers import Answers, ProcessView
+from jesse_paperd.service.ledgers import Ledgers
+from jesse_paperd.service.preparation import prepare
+from jesse_paperd.store.journal import JournalReader, Outcome, Progress
+from jesse_paperd.store.layout import Layout
+from jesse_paperd.store.registry import Record
+from jesse_paperd.store.spec import SessionSpec
+from jesse_paperd.wire import protocol as wire
+from jesse_paperd.wire.errors import PaperError
+
+_EVERYTHING = 10**9
+
+
+class Interruption:
+    """In the place of the registry's intents: the session stops when Ctrl-C was pressed."""
+
+    def __init__(self) -> None:
+        self.interrupted = False
+
+    def wants_stop(self) -> bool:
+        return self.interrupted
+
+    def leverages(self, _after: int) -> list[tuple[int, int]]:
+        return []
+
+
+def run(task: dict[str, Any]) -> int:
+    """Run the session and print what came of it; the exit status."""
+    body = msgspec.convert(task["arguments"], wire.PaperStart)
+    # Python's own standard output is kept for the result: a strategy may print.
+    with tempfile.TemporaryDirectory(prefix="jesse-paper-") as folder, os.fdopen(os.dup(1), "w") as output:
+        os.dup2(2, 1)
+        config = Config(home=folder, project=task["project"], endpoint="")
+        layout = Layout(Path(folder))
+        layout.prepare()
+        spec = prepare(config, layout, body, "run-paper")
+        os.chdir(layout.session(spec.session_id).root)
+        outcome = _trade(layout, spec)
+        if outcome.reason == "failed":
+            _print_traceback(layout, spec)
+            raise PaperError(outcome.code, f"strategy {spec.strategy} failed: {outcome.error}")
+        _report(layout, spec, outcome, task, output)
+    return 0
+
+
+def _trade(layout: Layout, spec: SessionSpec) -> Outcome:
+    # Imported here, in its place: this takes seconds, and the arguments were good so far.
+    from jesse_paperd.trading.session import Session
+
+    session = Session(layout, layout.session(spec.session_id), spec, None)
+    interruption = Interruption()
+
+    def interrupt(*_: object) -> None:
+        interruption.interrupted = True
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    with _progress_bar() as show:
+        return session.run(interruption, None, show)
+
+
+@contextlib.contextmanager
+def _progress_bar():  # type: ignore[no-untyped-def]
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("candles"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, rate="")
+
+        def show(progress: Progress, total: int | None) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, completed=progress.candles, total=total, rate=f"{speed:,.0f}/s" if speed else "")
+
+        yield show
+
+
+def _print_traceback(layout: Layout, spec: SessionSpec) -> None:
+    with contextlib.closing(JournalReader(layout.session(spec.session_id).journal)) as reader:
+        for _, _, level, message in reader.logs()[-20:]:
+            sys.stderr.write(f"{level}: {message}\n")
+
+
+def _report(layout: Layout, spec: SessionSpec, outcome: Outcome, task: dict[str, Any], output: Any) -> None:
+    record = Record(spec, "", spec.created_at, "stopped", None, None, outcome.ended_at, None)
+    answers = Answers(layout, Ledgers(layout), 0.0)
+    session = answers.started(record, ProcessView(), already_existed=False)
+    stopped = answers.final(record, outcome)
+    trades = answers.trades(record, wire.PaperGetTrades(session_id=spec.session_id, limit=_EVERYTHING))
+    asked = wire.PaperGetEquity(session_id=spec.session_id, resolution=task["resolution"], max_points=_EVERYTHING)
+    equity = answers.equity(record, asked)
+    if task["json"]:
+        document = {
+            "session": {**msgspec.to_builtins(session), "stop_reason": stopped.stop_reason, "hint": ""},
+            "final_metrics": stopped.final_metrics,
+            "trades": trades.trades,
+            "equity_curve": equity.equity_curve,
+        }
+        output.write(msgspec.json.encode(document).decode() + "\n")
+        return
+    # The tables go where they were meant to.
+    output.flush()
+    os.dup2(output.fileno(), 1)
+    from jesse_paperd.cli.results import plot_equity
+    from jesse_paperd.cli.sessions import show_metrics
+
+    plot_equity(equity)
+    show_metrics(stopped.final_metrics)
+
+
+def main() -> None:
+    """Run the task given as JSON in the first argument."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        sys.exit(run(json.loads(sys.argv[1])))
+    except PaperError as error:
+        hint = f"\n  {error.hint}" if error.hint else ""
+        sys.stderr.write(f"jesse-paper: {error.message}{hint}  [{error.code}]\n")
+        sys.exit(error.kind.exit_status)
+
+
+if __name__ == "__main__":
+    main()

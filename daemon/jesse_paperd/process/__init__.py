@@ -1,0 +1,1 @@
+"""Owning processes: identity and lease, zygote, restart policy. Standard library only."""

@@ -1,0 +1,69 @@
+"""Which process is it? A pid alone is no identity: it is used again after its process died.
+
+Pid + kernel start time + boot id name one process for ever. The start time comes from /proc/<pid>/stat, field 22,
+in clock ticks since boot. `watch` opens a pidfd and then compares again, so that the descriptor is proven to be of
+the very process; signals go through it and can never reach another one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Identity(NamedTuple):
+    """One process, for ever."""
+
+    pid: int
+    start_time: int
+    boot_id: str
+
+
+def boot_id() -> str:
+    """The kernel's id of this boot."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def identify(pid: int) -> Identity | None:
+    """The identity of a living process, or None when there is none (a zombie is dead)."""
+    stat = _stat(pid)
+    return None if stat is None or stat[0] in "ZX" else Identity(pid, stat[1], boot_id())
+
+
+def state(pid: int) -> str:
+    """The kernel's one-letter state of a process: `T` is stopped, empty is gone."""
+    stat = _stat(pid)
+    return stat[0] if stat else ""
+
+
+def watch(identity: Identity) -> int | None:
+    """A pidfd of exactly this process, or None when it is gone. Readable means dead; close it yourself."""
+    try:
+        descriptor = os.pidfd_open(identity.pid)
+    except (ProcessLookupError, OSError):
+        return None
+    if identify(identity.pid) != identity:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def send_signal(descriptor: int, number: signal.Signals) -> bool:
+    """Signal the process behind a pidfd; False when it is already dead."""
+    try:
+        signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _stat(pid: int) -> tuple[str, int] | None:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # The command may hold spaces and parentheses: fields count from the last one.
+    fields = text[text.rindex(")") + 2 :].split()
+    return fields[0], int(fields[19])

@@ -1,0 +1,87 @@
+"""The zygote: a process that has imported the engine once and forks a session on request.
+
+Run by the daemon as `python -m jesse_paperd.process.zygote_main FD MODULE`. FD is its end of a socket pair of
+packets, MODULE is imported once and has `main(arguments) -> int`, which runs in each fork. Messages are JSON:
+
+    ← {"ready": true, "version": "…"}      once MODULE is imported      or {"failed": "…"} and the end
+    → {"id": 1, "arguments": {…}, "log": "/path"}
+    ← {"id": 1, "pid": 123, "start_time": 456}
+
+It has one native thread and no ZeroMQ context, so that a fork is whole. It ends when the daemon's end closes, and
+leaves its forks alive: they are sessions, and the next daemon adopts them.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from jesse_paperd.process.identity import identify
+
+PACKET = 65_536
+
+
+def serve(channel: socket.socket, module_name: str) -> int:
+    """Import the module, then fork on request until the channel closes."""
+    # Terminal interrupts and the daemon's own stop must not end it or its forks: only EOF does.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the forks
+    try:
+        module = importlib.import_module(module_name)
+        threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208
+        if threads != 1:
+            raise RuntimeError(f"importing {module_name} left {threads} native threads; a fork would be broken")
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the daemon must hear of it
+        traceback.print_exc()
+        channel.send(json.dumps({"failed": f"{type(error).__name__}: {error}"[:2000]}).encode())
+        return 1
+    # What is imported is never collected: collecting would touch, and so copy, the pages shared with the forks.
+    gc.collect()
+    gc.freeze()
+    channel.send(json.dumps({"ready": True, "version": getattr(module, "VERSION", None)}).encode())
+    while packet := channel.recv(PACKET):
+        request = json.loads(packet)
+        pid = os.fork()
+        if pid == 0:
+            channel.close()
+            _become_session(module.main, request)
+        identity = identify(pid)
+        channel.send(
+            json.dumps({"id": request["id"], "pid": pid, "start_time": identity.start_time if identity else 0}).encode()
+        )
+    return 0
+
+
+def _become_session(main: Callable[[dict[str, Any]], int], request: dict[str, Any]) -> None:
+    status = 70
+    try:
+        os.setsid()
+        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.closerange(3, 256)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for name, limit in request.get("limits", {}).items():
+            resource.setrlimit(getattr(resource, name), (limit, limit))
+        status = main(request["arguments"])
+    except BaseException:  # noqa: BLE001 - a fork must never return into the zygote's loop
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    sys.exit(serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2]))

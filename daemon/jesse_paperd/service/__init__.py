@@ -1,0 +1,1 @@
+"""The daemon's work: the sessions' lifecycle (manager), requests (handlers), the ROUTER socket (server)."""

@@ -1,0 +1,320 @@
+"""What a client is told of a session: registry, process and journal put together. Pure reading, in worker threads."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import msgspec
+
+from jesse_paperd.analytics.equity import equity_curve
+from jesse_paperd.analytics.metrics import metrics_of
+from jesse_paperd.analytics.trades import trade_page
+from jesse_paperd.process import identity, lease
+from jesse_paperd.service.ledgers import Ledger, Ledgers
+from jesse_paperd.store.journal import OrderRow, Outcome, PositionRow, Progress
+from jesse_paperd.store.layout import Layout
+from jesse_paperd.store.registry import Record, now_ms
+from jesse_paperd.wire import protocol as wire
+from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.wire.rfc3339 import to_text
+
+_MINUTE = 60_000
+
+
+@dataclass(frozen=True)
+class ProcessView:
+    """What the manager knows of a session's process, taken at one moment. Times are wall-clock seconds."""
+
+    pid: int | None = None
+    deaths: int = 0
+    reason: str = ""
+    next_try: float | None = None
+
+
+def state_of(
+    record: Record, view: ProcessView, progress: Progress | None, outcome: Outcome | None
+) -> wire.SessionState:
+    """The session's state: one of the six of the protocol."""
+    if record.failure is not None or (outcome is not None and outcome.reason == "failed"):
+        return "failed"
+    if record.ended_at is not None:
+        return "stopped"
+    if record.desired == "stopped" or outcome is not None:
+        return "stopping"
+    if view.pid is None and view.reason:
+        return "restarting"
+    return "running" if progress is not None and progress.phase == "running" else "starting"
+
+
+class Answers:
+    """Answers about sessions.
+
+    Args:
+        stalled_seconds: a heartbeat older than this is reported.
+    """
+
+    def __init__(self, layout: Layout, ledgers: Ledgers, stalled_seconds: float) -> None:
+        self._layout = layout
+        self._ledgers = ledgers
+        self._stalled_seconds = stalled_seconds
+
+    def started(self, record: Record, view: ProcessView, already_existed: bool) -> wire.Started:
+        spec = record.spec
+        status, outcome = self._state(record, view)
+        hint = ""
+        if outcome is not None and outcome.reason == "failed":
+            hint = f"it failed: {outcome.error}; see paper_status"
+        elif status in ("stopped", "failed"):
+            hint = "this session has ended; start another one under another session_id"
+        elif status != "running":
+            hint = "it is not running yet: ask paper_status in a moment" + (f" ({view.reason})" if view.reason else "")
+        return wire.Started(
+            session_id=spec.session_id,
+            status=status,
+            strategy=spec.strategy,
+            symbol=spec.symbol,
+            timeframe=spec.timeframe,
+            exchange=spec.exchange,
+            starting_balance=spec.starting_balance,
+            started_at=to_text(record.created_at),
+            market=spec.market,
+            leverage=spec.leverage,
+            leverage_mode=spec.leverage_mode,
+            fee=spec.fee,
+            warmup_candles=spec.warmup_candles,
+            feed=spec.feed,
+            speed=spec.speed,
+            already_existed=already_existed,
+            hint=hint,
+        )
+
+    def final(self, record: Record, outcome: Outcome | None, failure: str = "") -> wire.Stopped:
+        """The answer that an ended session gives for ever."""
+        spec = record.spec
+        ended_at = outcome.ended_at if outcome is not None else now_ms()
+        with self._ledgers.read(spec.session_id, spec.starting_balance) as ledger:
+            metrics = metrics_of(ledger.state)
+        hint = ""
+        if outcome is None:
+            hint = "its process could not be run to close open positions: they are left as the journal has them"
+        elif outcome.reason == "failed":
+            hint = f"it had failed: {outcome.error}"
+        return wire.Stopped(
+            session_id=spec.session_id,
+            status="failed" if outcome is not None and outcome.reason == "failed" else "stopped",
+            stopped_at=to_text(ended_at),
+            duration_hours=max(0.0, (ended_at - record.created_at) / 3_600_000),
+            final_metrics=wire.FinalMetrics(
+                **{name: getattr(metrics, name) for name in metrics.__struct_fields__},
+                final_equity=metrics.current_equity,
+            ),
+            stop_reason=outcome.reason if outcome is not None else failure or "stopped",
+            closed_at_stop=outcome.closed_at_stop if outcome is not None else 0,
+            hint=hint,
+        )
+
+    def status(self, record: Record, view: ProcessView, leverage_pending: int | None) -> wire.Status:
+        spec = record.spec
+        with self._ledgers.read(spec.session_id, spec.starting_balance) as ledger:
+            metrics = metrics_of(ledger.state)
+            progress = ledger.reader.progress()
+            outcome = ledger.reader.outcome()
+            positions = [_position(row, progress) for row in ledger.reader.positions()]
+            orders = [_order(row) for row in ledger.reader.orders("status = 'ACTIVE'")]
+            health = self._health(record, view, progress, outcome, ledger)
+        ended = outcome.ended_at if outcome is not None else record.ended_at
+        return wire.Status(
+            session_id=spec.session_id,
+            status=state_of(record, view, progress, outcome),
+            strategy=spec.strategy,
+            symbol=spec.symbol,
+            current_equity=metrics.current_equity,
+            unrealized_pnl=metrics.unrealized_pnl,
+            positions=positions,
+            open_orders=orders,
+            metrics=metrics,
+            timeframe=spec.timeframe,
+            exchange=spec.exchange,
+            market=spec.market,
+            leverage=progress.leverage if progress is not None else spec.leverage,
+            pending_leverage=leverage_pending if progress is None or leverage_pending != progress.leverage else None,
+            started_at=to_text(record.created_at),
+            stopped_at=to_text(ended) if ended is not None else None,
+            duration_hours=_hours(record, ended),
+            stop_reason=_reason(record, outcome),
+            error=record.failure or (outcome.error if outcome is not None else ""),
+            notes=record.notes,
+            health=health,
+        )
+
+    def row(self, record: Record, view: ProcessView) -> wire.SessionRow:
+        spec = record.spec
+        equity = None
+        progress = outcome = None
+        health = "unreadable"
+        try:
+            with self._ledgers.read(spec.session_id, spec.starting_balance) as ledger:
+                equity = ledger.state.path.equity
+                progress, outcome = ledger.reader.progress(), ledger.reader.outcome()
+                health = self._health(record, view, progress, outcome, ledger).state
+        except PaperError:
+            # A list must not fail for one unreadable journal; asking for that session says why.
+            health = "unreadable" if view.pid is None and record.ended_at is None and view.reason else "warming_up"
+        ended = outcome.ended_at if outcome is not None else record.ended_at
+        return wire.SessionRow(
+            session_id=spec.session_id,
+            strategy=spec.strategy,
+            symbol=spec.symbol,
+            status=state_of(record, view, progress, outcome),
+            started_at=to_text(record.created_at),
+            duration_hours=_hours(record, ended),
+            timeframe=spec.timeframe,
+            exchange=spec.exchange,
+            health=health,
+            current_equity=equity,
+            total_return=None if equity is None else equity / spec.starting_balance - 1,
+            stop_reason=_reason(record, outcome),
+            notes=record.notes,
+        )
+
+    def metrics(self, record: Record, body: wire.PaperGetMetrics) -> wire.MetricsOf:
+        with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
+            return wire.MetricsOf(session_id=record.session_id, metrics=metrics_of(ledger.state, body.returns_interval))
+
+    def equity(self, record: Record, body: wire.PaperGetEquity) -> wire.Equity:
+        with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
+            curve = equity_curve(ledger.state, body.resolution, max_points=body.max_points)
+        hint = ""
+        if curve.truncated:
+            hint = (
+                f"the newest {body.max_points} of {curve.total_points} points; use a coarser resolution or max_points"
+            )
+        return wire.Equity(
+            session_id=record.session_id,
+            resolution=body.resolution,
+            equity_curve=curve.points(),
+            total_points=curve.total_points,
+            truncated=curve.truncated,
+            hint=hint,
+        )
+
+    def trades(self, record: Record, body: wire.PaperGetTrades) -> wire.Trades:
+        with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
+            total = ledger.reader.trade_count()
+            trades = trade_page(ledger.reader, body.offset, body.limit)
+        # Trades that closed between counting and reading belong to the next question.
+        trades = trades[: max(0, total - body.offset)]
+        following = body.offset + len(trades)
+        return wire.Trades(
+            session_id=record.session_id,
+            total_trades=total,
+            trades=trades,
+            offset=body.offset,
+            limit=body.limit,
+            truncated=following < total,
+            next_offset=following if following < total else None,
+        )
+
+    def _state(self, record: Record, view: ProcessView) -> tuple[wire.SessionState, Outcome | None]:
+        try:
+            with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
+                outcome = ledger.reader.outcome()
+                return state_of(record, view, ledger.reader.progress(), outcome), outcome
+        except PaperError:
+            return state_of(record, view, None, None), None
+
+    def _health(
+        self, record: Record, view: ProcessView, progress: Progress | None, outcome: Outcome | None, ledger: Ledger
+    ) -> wire.Health:
+        events = ledger.reader.event_counts()
+        reasons = []
+        state = "ok"
+        if events.get("diverged"):
+            state = "diverged"
+            reasons.append("a replay differed from the journal: the strategy is not deterministic (see its events)")
+        if progress is None or progress.phase == "warming_up":
+            state = "warming_up"
+        if outcome is not None or record.ended_at is not None or record.failure is not None:
+            state = "ended"
+        elif view.pid is None:
+            state = "stalled" if view.reason else state
+            reasons += [view.reason] if view.reason else []
+        else:
+            beat = lease.heartbeat(self._layout.session(record.session_id).lease)
+            if identity.state(view.pid) == "T":
+                state = "stalled"
+                reasons.append("its process is frozen (SIGSTOP)")
+            elif beat is not None and (age := time.time() - beat) > self._stalled_seconds:
+                state = "stalled"
+                reasons.append(f"its process has shown no sign of life for {age:.0f} seconds")
+        last = progress.last_candle if progress is not None else None
+        return wire.Health(
+            state=state,
+            reasons=reasons,
+            last_candle=to_text(last) if last is not None else None,
+            last_candle_age_seconds=None
+            if last is None or record.spec.candle_files
+            else max(0.0, (now_ms() - last - _MINUTE) / 1000),
+            feed_state="replay" if record.spec.candle_files else "live",
+            candles=progress.candles if progress is not None else 0,
+            gaps=progress.gaps if progress is not None else 0,
+            missing_minutes=progress.missing if progress is not None else 0,
+            missed_decisions=progress.missed_decisions if progress is not None else 0,
+            restarts=events.get("restarted", 0),
+            next_try=to_text(int(view.next_try * 1000)) if view.next_try is not None else None,
+            pid=view.pid,
+        )
+
+
+def _hours(record: Record, ended: int | None) -> float:
+    return max(0.0, ((ended if ended is not None else now_ms()) - record.created_at) / 3_600_000)
+
+
+def _reason(record: Record, outcome: Outcome | None) -> str:
+    if outcome is not None:
+        return outcome.reason
+    return "failed" if record.failure is not None else "stopped" if record.ended_at is not None else ""
+
+
+def _position(row: PositionRow, progress: Progress | None) -> wire.Position:
+    price = progress.last_close if progress is not None and progress.last_close is not None else row.entry_price
+    size = abs(row.qty)
+    direction = 1 if row.side == "long" else -1
+    return wire.Position(
+        side=row.side,
+        size=size,
+        entry_price=row.entry_price,
+        current_price=price,
+        unrealized_pnl=direction * size * (price - row.entry_price),
+        symbol=row.symbol,
+        leverage=row.leverage,
+        liquidation_price=row.liquidation_price,
+        opened_at=to_text(row.opened_at),
+        price_time=to_text(progress.last_candle + _MINUTE) if progress and progress.last_candle else None,
+    )
+
+
+def _order(row: OrderRow) -> wire.Order:
+    return wire.Order(
+        order_id=row.order_id,
+        symbol=row.symbol,
+        side=row.side,
+        type=row.type,
+        size=abs(row.qty),
+        price=row.price,
+        status=row.status,
+        reduce_only=row.reduce_only,
+        created_at=to_text(row.created_at),
+        role=row.role,
+        filled_size=abs(row.filled_qty),
+        fee=row.fee,
+        executed_at=to_text(row.executed_at) if row.executed_at is not None else None,
+        canceled_at=to_text(row.canceled_at) if row.canceled_at is not None else None,
+        trade_id=row.trade_id,
+    )
+
+
+def stopped_from(text: str) -> wire.Stopped:
+    """The final answer as the registry keeps it."""
+    return msgspec.json.decode(text, type=wire.Stopped)

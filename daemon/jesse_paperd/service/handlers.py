@@ -1,0 +1,245 @@
+"""One method an operation. What changes something runs on the event loop, what only reads in worker threads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import msgspec
+
+import jesse_paperd
+from jesse_paperd.config import Config
+from jesse_paperd.process.zygote import Zygote
+from jesse_paperd.service.answers import Answers, ProcessView, stopped_from
+from jesse_paperd.service.manager import SessionManager, read_outcome, read_progress
+from jesse_paperd.service.preparation import new_session_id, prepare, whole_leverage
+from jesse_paperd.store.layout import Layout
+from jesse_paperd.store.registry import Record, Registry, now_ms
+from jesse_paperd.wire import protocol as wire
+from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.wire.rfc3339 import to_text
+
+Result = TypeVar("Result")
+
+
+class Handlers:
+    """Answers requests."""
+
+    def __init__(
+        self,
+        config: Config,
+        layout: Layout,
+        registry: Registry,
+        manager: SessionManager,
+        zygote: Zygote,
+        answers: Answers,
+        readers: ThreadPoolExecutor,
+    ) -> None:
+        self._config = config
+        self._layout = layout
+        self._registry = registry
+        self._manager = manager
+        self._zygote = zygote
+        self._answers = answers
+        self._readers = readers
+        self._started_at = now_ms()
+        self._starting: dict[str, asyncio.Lock] = {}
+        self._handlers: dict[type[wire.Operation], Callable[[Any, str], Awaitable[wire.Answer]]] = {
+            wire.Ping: self.ping,
+            wire.PaperStart: self.paper_start,
+            wire.PaperStop: self.paper_stop,
+            wire.PaperStatus: self.paper_status,
+            wire.PaperGetTrades: self.paper_get_trades,
+            wire.PaperGetEquity: self.paper_get_equity,
+            wire.PaperGetMetrics: self.paper_get_metrics,
+            wire.PaperListSessions: self.paper_list_sessions,
+            wire.PaperUpdateSession: self.paper_update_session,
+        }
+
+    async def handle(self, body: wire.Operation, request_id: str) -> wire.Answer:
+        """Answer one request.
+
+        Args:
+            request_id: the envelope's id; the same id of a changing request gets the first answer again.
+
+        Raises:
+            PaperError: why it was not done.
+        """
+        handler = self._handlers[type(body)]
+        if type(body) in wire.READ_ONLY:
+            return await handler(body, request_id)
+        _, reply = self._registry.replied(request_id, body)
+        if reply is not None:
+            return reply
+        answer = await handler(body, request_id)
+        self._registry.answer(request_id, answer)  # type: ignore[arg-type]
+        return answer
+
+    async def ping(self, _body: wire.Ping, _request_id: str) -> wire.Pong:
+        return wire.Pong(
+            version=jesse_paperd.__version__,
+            pid=os.getpid(),
+            started_at=to_text(self._started_at),
+            home=self._config.home,
+            project=self._config.project,
+            engine=self._zygote.state,
+            sessions=self._manager.running(),
+            jesse_version=self._zygote.version,
+        )
+
+    async def paper_start(self, body: wire.PaperStart, request_id: str) -> wire.Started:
+        # A retry while the first try is still under way waits for the same session.
+        retried = self._registry.session_of(request_id)
+        session_id = body.session_id or retried or new_session_id()
+        async with self._starting.setdefault(session_id, asyncio.Lock()):
+            existed = self._registry.get(session_id) is not None
+            if existed:
+                self._check_same(session_id, body)
+            else:
+                await self._add(session_id, body, request_id)
+                self._manager.start(session_id)
+            await self._manager.wait_running(session_id, self._config.start_seconds)
+            if not existed:
+                await self._refuse_what_never_ran(session_id)
+        self._starting.pop(session_id, None)
+        record = self._record(session_id)
+        return await self._read(self._answers.started, record, self._view(session_id), existed and retried is None)
+
+    async def _add(self, session_id: str, body: wire.PaperStart, request_id: str) -> None:
+        if self._manager.running() >= self._config.limits.sessions:
+            raise PaperError(
+                "too_many_sessions",
+                f"{self._manager.running()} sessions run, which is the limit",
+                "stop one with paper_stop, or raise limits.sessions in the daemon's configuration",
+            )
+        spec = await self._read(prepare, self._config, self._layout, body, session_id)
+        self._registry.add(spec, _arguments(body), body.notes, request_id, body)
+
+    async def _refuse_what_never_ran(self, session_id: str) -> None:
+        """A session that could not even begin is no session: say why and leave nothing."""
+        files = self._layout.session(session_id)
+        outcome, progress = read_outcome(files), read_progress(files)
+        run = self._manager.run_of(session_id)
+        if outcome is not None and outcome.reason == "failed" and (progress is None or progress.started_at is None):
+            error = PaperError(
+                outcome.code or "strategy_failed",
+                f"strategy {self._record(session_id).spec.strategy} could not be started: {outcome.error}",
+                "mend the strategy and start it again; nothing was left running",
+            )
+        elif run is not None and run.process is None and self._zygote.state == "unavailable":
+            self._manager.abandon(session_id)
+            error = PaperError("engine_unavailable", run.reason, "install it with: pip install 'jesse-paper[engine]'")
+        else:
+            return
+        log_tail = files.log.read_text(errors="replace")[-20_000:] if files.log.exists() else ""
+        self._registry.remove(session_id)
+        self._manager.forget(session_id, log_tail)
+        raise error
+
+    def _check_same(self, session_id: str, body: wire.PaperStart) -> None:
+        record = self._record(session_id)
+        theirs, ours = msgspec.json.decode(_arguments(body)), msgspec.json.decode(record.arguments)
+        differing = [name for name in theirs if theirs[name] != ours.get(name)]
+        if differing:
+            listed = ", ".join(f"{name} {ours.get(name)!r} (you sent {theirs[name]!r})" for name in differing)
+            raise PaperError(
+                "conflict",
+                f"session {session_id!r} exists already with {listed}",
+                "choose another session_id, or send the same arguments to get the same session",
+            )
+
+    async def paper_stop(self, body: wire.PaperStop, request_id: str) -> wire.Stopped:
+        record = self._record(body.session_id)
+        if record.final is None and record.failure is None:
+            self._registry.want_stopped(body.session_id, request_id, body)
+            await self._manager.stop(body.session_id)
+            record = self._record(body.session_id)
+        if record.final is None:
+            # Given up on: it ends here, with what its journal has.
+            outcome = read_outcome(self._layout.session(body.session_id))
+            final = await self._read(self._answers.final, record, outcome, "failed")
+            self._registry.end(body.session_id, now_ms(), msgspec.json.encode(final).decode())
+            return final
+        return stopped_from(record.final)
+
+    async def paper_status(self, body: wire.PaperStatus, _request_id: str) -> wire.Status:
+        record = self._record(body.session_id)
+        pending = self._registry.latest_leverage(body.session_id) if record.ended_at is None else None
+        return await self._read(self._answers.status, record, self._view(body.session_id), pending)
+
+    async def paper_get_trades(self, body: wire.PaperGetTrades, _request_id: str) -> wire.Trades:
+        return await self._read(self._answers.trades, self._record(body.session_id), body)
+
+    async def paper_get_equity(self, body: wire.PaperGetEquity, _request_id: str) -> wire.Equity:
+        return await self._read(self._answers.equity, self._record(body.session_id), body)
+
+    async def paper_get_metrics(self, body: wire.PaperGetMetrics, _request_id: str) -> wire.MetricsOf:
+        return await self._read(self._answers.metrics, self._record(body.session_id), body)
+
+    async def paper_list_sessions(self, _body: wire.PaperListSessions, _request_id: str) -> wire.Sessions:
+        def rows(listed: list[tuple[Record, ProcessView]]) -> list[wire.SessionRow]:
+            return [self._answers.row(record, view) for record, view in listed]
+
+        listed = [(record, self._view(record.session_id)) for record in self._registry.all()]
+        return wire.Sessions(sessions=await self._read(rows, listed), total=len(listed))
+
+    async def paper_update_session(self, body: wire.PaperUpdateSession, request_id: str) -> wire.Updated:
+        record = self._record(body.session_id)
+        updates, spec = body.updates, record.spec
+        updated: list[str] = []
+        pending: dict[str, str] = {}
+        refused: dict[str, str] = {}
+        leverage: int | None = None
+        if updates.notes is None and updates.leverage is None:
+            raise PaperError("invalid_argument", "updates: names nothing to change; it may have leverage and notes")
+        if updates.leverage is not None:
+            if record.ended_at is not None or record.failure is not None or record.desired == "stopped":
+                refused["leverage"] = "the session has ended"
+            elif spec.market_type == "spot" and updates.leverage != 1:
+                refused["leverage"] = f"{spec.market} is a spot market: its leverage is 1"
+            elif updates.leverage != int(updates.leverage):
+                refused["leverage"] = f"{updates.leverage:g} is not a whole number"
+            else:
+                leverage = whole_leverage(updates.leverage)
+                pending["leverage"] = "from the next moment the session has no position and no entry order"
+        if updates.notes is not None:
+            updated.append("notes")
+        if leverage is not None:
+            updated.append("leverage")
+        reply = wire.Updated(
+            session_id=body.session_id,
+            status="updated" if updated else "refused",
+            updated_fields=updated,
+            pending=pending,
+            refused=refused,
+        )
+        self._registry.update(body.session_id, updates.notes, leverage, request_id, body, reply)
+        self._manager.ring(body.session_id)
+        return reply
+
+    def _record(self, session_id: str) -> Record:
+        record = self._registry.get(session_id)
+        if record is None:
+            known = [r.session_id for r in self._registry.all()[:10]]
+            hint = f"the newest are: {', '.join(known)}" if known else "there are none: start one with paper_start"
+            raise PaperError("session_not_found", f"no session has the id {session_id!r}", hint)
+        return record
+
+    def _view(self, session_id: str) -> ProcessView:
+        run = self._manager.run_of(session_id)
+        if run is None:
+            return ProcessView()
+        pid = run.process.identity.pid if run.process is not None else None
+        next_try = run.next_try if run.next_try is not None and run.next_try > time.time() else None
+        return ProcessView(pid, run.backoff.deaths, run.reason, next_try)
+
+    async def _read(self, question: Callable[..., Result], *arguments: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, question, *arguments)
+
+
+def _arguments(body: wire.PaperStart) -> str:
+    return msgspec.json.encode(msgspec.structs.replace(body, session_id=None), order="sorted").decode()

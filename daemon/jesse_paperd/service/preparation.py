@@ -1,0 +1,143 @@
+"""From a request to start to a session's spec: everything that can be checked before a process is made."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from pathlib import Path
+
+from jesse_paperd.config import Config
+from jesse_paperd.market.exchanges import resolve
+from jesse_paperd.store.candles import MINUTE, keep_candle_file
+from jesse_paperd.store.layout import Layout
+from jesse_paperd.store.registry import now_ms
+from jesse_paperd.store.spec import SessionSpec, jesse_timeframe
+from jesse_paperd.store.strategy_source import find, take_snapshot
+from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.wire.protocol import PaperStart
+
+
+def prepare(config: Config, layout: Layout, body: PaperStart, session_id: str) -> SessionSpec:
+    """Check a request to start, take the strategy's snapshot and keep the candle files.
+
+    On an error nothing is left behind.
+
+    Raises:
+        PaperError: with the field, the value and what would be right.
+    """
+    exchange = resolve(body.exchange, body.leverage)
+    leverage = whole_leverage(body.leverage)
+    timeframe = jesse_timeframe(body.timeframe)
+    data_routes = _data_routes(body, timeframe)
+    project = Path(config.project)
+    find(project, body.strategy)
+    symbols = tuple(dict.fromkeys((body.symbol, *(symbol for symbol, _ in data_routes))))
+    candle_files = {symbol: keep_candle_file(layout, path) for symbol, path in replay_files(body.feed, symbols).items()}
+    files = layout.session(session_id)
+    try:
+        files.root.mkdir(mode=0o700)
+        digest = take_snapshot(project, body.strategy, files.strategy)
+    except FileExistsError:
+        raise PaperError("conflict", f"the directory of session {session_id!r} exists already") from None
+    except BaseException:
+        shutil.rmtree(files.root, ignore_errors=True)
+        raise
+    created_at = now_ms()
+    return SessionSpec(
+        session_id=session_id,
+        strategy=body.strategy,
+        symbol=body.symbol,
+        timeframe=timeframe,
+        exchange=body.exchange,
+        market=exchange.name,
+        market_type=exchange.type,
+        starting_balance=float(body.starting_balance),
+        leverage=leverage,
+        leverage_mode=body.leverage_mode,
+        fee=float(body.fee),
+        warmup_candles=body.warmup_candles,
+        feed=body.feed,
+        speed=body.speed,
+        data_routes=data_routes,
+        hyperparameters=body.hyperparameters,
+        gap_policy=body.gap_policy,
+        seed=int.from_bytes(hashlib.sha256(session_id.encode()).digest()[:4]),
+        created_at=created_at,
+        strategy_digest=digest,
+        candle_files=candle_files,
+        live_from=None if candle_files else created_at // MINUTE * MINUTE,
+        candle_seconds=config.limits.candle_seconds,
+    )
+
+
+def new_session_id() -> str:
+    """A session id that no other session has: sortable by time, with a random end."""
+    return f"paper_{hashlib.sha256(f'{time.time_ns()}'.encode()).hexdigest()[:12]}"
+
+
+def whole_leverage(leverage: float) -> int:
+    """Jesse's leverage is a whole number.
+
+    Raises:
+        PaperError: `invalid_argument` when it is not.
+    """
+    if leverage != int(leverage):
+        raise PaperError(
+            "invalid_argument", f"leverage: {leverage:g} is not a whole number; Jesse knows 1, 2, 3, … only"
+        )
+    return int(leverage)
+
+
+def _data_routes(body: PaperStart, timeframe: str) -> tuple[tuple[str, str], ...]:
+    routes = tuple((route.symbol, jesse_timeframe(route.timeframe)) for route in body.data_routes)
+    for index, route in enumerate(routes):
+        if route == (body.symbol, timeframe):
+            raise PaperError(
+                "invalid_argument",
+                f"data_routes[{index}]: {route[0]} at {route[1]} is the route that is traded already",
+            )
+        if route in routes[:index]:
+            raise PaperError("invalid_argument", f"data_routes[{index}]: {route[0]} at {route[1]} is named twice")
+    return routes
+
+
+def replay_files(feed: str, symbols: tuple[str, ...]) -> dict[str, Path]:
+    """The candle file of each symbol by a `feed` argument; empty for the live feed.
+
+    `replay:FILE` is the traded symbol's; `replay:SYMBOL=FILE,SYMBOL=FILE` names each.
+
+    Raises:
+        PaperError: `invalid_argument` when it is neither, or lacks a symbol.
+    """
+    if feed == "live":
+        return {}
+    kind, _, rest = feed.partition(":")
+    if kind != "replay" or not rest:
+        raise PaperError("invalid_argument", f"feed: {feed!r} is neither 'live' nor 'replay:/path/to/candles.csv.gz'")
+    first = rest.split(",")[0]
+    if first.partition("=")[0] in symbols and "=" in first:
+        named = dict(part.partition("=")[::2] for part in rest.split(","))
+    else:
+        named = {symbols[0]: rest}
+    missing = [symbol for symbol in symbols if not named.get(symbol)]
+    unknown = [symbol for symbol in named if symbol not in symbols]
+    if missing or unknown:
+        example = ",".join(f"{symbol}=/path/to/{symbol}.csv.gz" for symbol in symbols)
+        problem = (
+            f"no candle file for {', '.join(missing)}"
+            if missing
+            else f"{', '.join(unknown)} is no symbol of the session"
+        )
+        raise PaperError("invalid_argument", f"feed: {problem}", f"name a file for each symbol: replay:{example}")
+    paths = {}
+    for symbol, name in named.items():
+        path = Path(name).expanduser()
+        if not path.is_absolute():
+            raise PaperError(
+                "invalid_argument",
+                f"feed: {name!r} is a relative path, and the daemon's working directory is not yours",
+                f"write the absolute path, such as {path.absolute()}" if path.exists() else "write the absolute path",
+            )
+        paths[symbol] = path
+    return paths

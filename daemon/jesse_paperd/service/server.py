@@ -1,0 +1,123 @@
+"""The ROUTER socket: frames in, frames out; every request is a task of its own, so that none waits for another."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from pathlib import Path
+
+import zmq
+import zmq.asyncio
+from zmq.auth.asyncio import AsyncioAuthenticator
+
+from jesse_paperd.config import Config
+from jesse_paperd.service.handlers import Handlers
+from jesse_paperd.wire.codec import BadRequest, decode_request, encode_reply
+from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.wire.protocol import Answer, Failure
+
+log = logging.getLogger(__name__)
+
+#: No request of the protocol comes near it; a longer one closes its connection.
+_MAX_REQUEST = 1_048_576
+#: Requests worked on at once; further ones wait in ZeroMQ's queue.
+_MAX_CONCURRENT = 256
+
+
+class Server:
+    """Serves requests on the configured endpoint until it is closed."""
+
+    def __init__(self, config: Config, handlers: Handlers) -> None:
+        self._handlers = handlers
+        self._context = zmq.asyncio.Context()
+        self._authenticator: AsyncioAuthenticator | None = None
+        self._socket = self._context.socket(zmq.ROUTER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, _MAX_REQUEST)
+        if config.endpoint.startswith("tcp://"):
+            self._authenticate(config)
+        self._bind(config.endpoint)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
+        self._closing = False
+
+    async def serve(self) -> None:
+        """Receive until cancelled."""
+        while True:
+            await self._slots.acquire()
+            frames = await self._socket.recv_multipart()
+            task = asyncio.create_task(self._answer(frames))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(lambda _: self._slots.release())
+
+    async def close(self, grace_seconds: float) -> None:
+        """Answer what is under way, at most so long, and free the socket."""
+        self._closing = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace_seconds)
+        for task in self._tasks:
+            task.cancel()
+        if self._authenticator is not None:
+            self._authenticator.stop()
+        self._context.destroy(linger=200)
+
+    async def _answer(self, frames: list[bytes]) -> None:
+        # [routing id, empty, request]: a DEALER may leave the empty delimiter out.
+        *envelope, frame = frames
+        reply = await self._reply(frame)
+        try:
+            await self._socket.send_multipart([*envelope, reply])
+        except zmq.ZMQError as error:
+            log.info("a client left before its answer: %s", error)
+
+    async def _reply(self, frame: bytes) -> bytes:
+        json, request_id = frame[:1] == b"{", ""
+        answer: Answer
+        try:
+            request = decode_request(frame)
+            json, request_id = request.json, request.id
+            if self._closing:
+                raise PaperError("shutting_down", "the daemon is shutting down; nothing was done", "try again")
+            answer = await self._handlers.handle(request.body, request_id)
+        except BadRequest as refused:
+            json, request_id = refused.json, refused.id
+            answer = _failure(refused.error)
+        except PaperError as error:
+            answer = _failure(error)
+        except Exception:
+            incident = uuid.uuid4().hex[:12]
+            log.exception("incident %s", incident)
+            answer = _failure(
+                PaperError(
+                    "internal", f"the daemon met a defect (incident {incident})", "its log explains the incident"
+                )
+            )
+        return encode_reply(request_id, answer, json=json)
+
+    def _bind(self, endpoint: str) -> None:
+        try:
+            self._socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            raise PaperError("invalid_argument", f"the endpoint {endpoint} cannot be bound: {error}") from error
+        if endpoint.startswith("ipc://"):
+            Path(endpoint.removeprefix("ipc://")).chmod(0o600)
+
+    def _authenticate(self, config: Config) -> None:
+        """CURVE with a fixed list of clients: without a listed key nobody gets a word in."""
+        allowed = {key.encode() for key in config.curve_clients}
+
+        class Listed:
+            def callback(self, _domain: str, key: bytes) -> bool:
+                return zmq.utils.z85.encode(key) in allowed
+
+        self._authenticator = AsyncioAuthenticator(self._context)
+        self._authenticator.start()
+        self._authenticator.configure_curve_callback(domain="*", credentials_provider=Listed())
+        self._socket.curve_server = True
+        self._socket.curve_secretkey = config.curve_secret_key.encode()
+
+
+def _failure(error: PaperError) -> Failure:
+    return Failure(code=error.code, message=error.message, hint=error.hint, retryable=error.kind.retryable)

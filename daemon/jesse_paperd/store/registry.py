@@ -1,0 +1,251 @@
+"""The registry: what is meant to run. Written by the daemon alone; sessions read their spec and intents from it.
+
+A request's effect and the mark that it was made stand in one transaction, and so do its end and its reply: a retry
+of the same request id finds either nothing, or the effect to wait for, or the answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from jesse_paperd.store.spec import SessionSpec
+from jesse_paperd.store.sqlite import open_reader, open_writer
+from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.wire.protocol import Operation, Reply
+
+VERSION = 1
+
+SCHEMA = """
+CREATE TABLE sessions (
+    session_id TEXT PRIMARY KEY,
+    spec       TEXT NOT NULL,           -- JSON of SessionSpec
+    arguments  TEXT NOT NULL,           -- JSON of the request that started it, for comparison
+    created_at INTEGER NOT NULL,
+    desired    TEXT NOT NULL,           -- running, stopped
+    notes      TEXT,
+    failure    TEXT,                    -- why the daemon gave up on it
+    ended_at   INTEGER,                 -- wall clock, once it ended
+    final      TEXT                     -- JSON of the reply to paper_stop, once it ended
+);
+CREATE INDEX sessions_by_age ON sessions (created_at);
+CREATE TABLE intents (                  -- changes asked of a running session, in order
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    leverage   INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+);
+CREATE INDEX intents_by_session ON intents (session_id, seq);
+CREATE TABLE requests (                 -- mutating requests by their idempotency key
+    request_id TEXT PRIMARY KEY,
+    digest     TEXT NOT NULL,           -- of the request's body
+    session_id TEXT NOT NULL,
+    reply      BLOB,                    -- MessagePack, once answered
+    created_at INTEGER NOT NULL
+);
+CREATE INDEX requests_by_age ON requests (created_at);
+"""
+
+#: A request id is remembered this long: far longer than any client retries.
+REQUESTS_KEPT_MS = 7 * 86_400_000
+
+
+@dataclass(frozen=True)
+class Record:
+    """A row of `sessions`."""
+
+    spec: SessionSpec
+    arguments: str
+    created_at: int
+    desired: str
+    notes: str | None
+    failure: str | None
+    ended_at: int | None
+    final: str | None
+
+    @property
+    def session_id(self) -> str:
+        return self.spec.session_id
+
+
+_COLUMNS = "spec, arguments, created_at, desired, notes, failure, ended_at, final"
+
+
+def _record(row: tuple[str, str, int, str, str | None, str | None, int | None, str | None]) -> Record:
+    return Record(msgspec.json.decode(row[0], type=SessionSpec), *row[1:])
+
+
+def now_ms() -> int:
+    """The wall clock in milliseconds UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Registry:
+    """The writing side, held by the daemon alone."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = open_writer(path, SCHEMA, VERSION)
+        # Intent is worth a power cut's safety: a start is acknowledged only when it is on the disk.
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("PRAGMA foreign_keys=1")
+
+    def close(self) -> None:
+        self._db.close()
+
+    # Requests
+
+    def replied(self, request_id: str, body: Operation) -> tuple[bool, Reply | None]:
+        """Whether this request was made before, and its reply once it had one.
+
+        Raises:
+            PaperError: `request_id_reused` when the id came with another body.
+        """
+        row = self._db.execute("SELECT digest, reply FROM requests WHERE request_id = ?", (request_id,)).fetchone()
+        if row is None:
+            return False, None
+        if row[0] != _digest(body):
+            raise PaperError(
+                "request_id_reused",
+                f"the request id {request_id!r} was used before for another request",
+                "send a fresh id with every new request; repeat an id only to retry the very same request",
+            )
+        return True, None if row[1] is None else msgspec.msgpack.decode(row[1], type=Reply)
+
+    def answer(self, request_id: str, reply: Reply) -> None:
+        """Keep the reply of a request that was marked by its effect."""
+        self._db.execute(
+            "UPDATE requests SET reply = ? WHERE request_id = ?", (msgspec.msgpack.encode(reply), request_id)
+        )
+
+    def session_of(self, request_id: str) -> str | None:
+        """The session that a request was about, if it was made before."""
+        row = self._db.execute("SELECT session_id FROM requests WHERE request_id = ?", (request_id,)).fetchone()
+        return row[0] if row else None
+
+    def _mark(self, request_id: str, body: Operation, session_id: str, reply: Reply | None = None) -> None:
+        encoded = None if reply is None else msgspec.msgpack.encode(reply)
+        self._db.execute("DELETE FROM requests WHERE created_at < ?", (now_ms() - REQUESTS_KEPT_MS,))
+        self._db.execute(
+            "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?)",
+            (request_id, _digest(body), session_id, encoded, now_ms()),
+        )
+
+    # Effects
+
+    def add(self, spec: SessionSpec, arguments: str, notes: str | None, request_id: str, body: Operation) -> None:
+        """A session that is meant to run."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(
+                "INSERT INTO sessions (session_id, spec, arguments, created_at, desired, notes) "
+                "VALUES (?, ?, ?, ?, 'running', ?)",
+                (spec.session_id, msgspec.json.encode(spec).decode(), arguments, spec.created_at, notes),
+            )
+            self._mark(request_id, body, spec.session_id)
+
+    def remove(self, session_id: str) -> None:
+        """Forget a session and the requests about it."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("DELETE FROM requests WHERE session_id = ?", (session_id,))
+            self._db.execute("DELETE FROM sessions WHERE session_id = ?", (session_id,))
+
+    def want_stopped(self, session_id: str, request_id: str, body: Operation) -> None:
+        """A session that is meant to end."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("UPDATE sessions SET desired = 'stopped' WHERE session_id = ?", (session_id,))
+            self._mark(request_id, body, session_id)
+
+    def update(
+        self,
+        session_id: str,
+        notes: str | None,
+        leverage: int | None,
+        request_id: str,
+        body: Operation,
+        reply: Reply,
+    ) -> None:
+        """Change the notes, ask for a leverage, or both; None leaves a field as it is."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            if notes is not None:
+                self._db.execute("UPDATE sessions SET notes = ? WHERE session_id = ?", (notes, session_id))
+            if leverage is not None:
+                self._db.execute(
+                    "INSERT INTO intents (session_id, leverage, created_at) VALUES (?, ?, ?)",
+                    (session_id, leverage, now_ms()),
+                )
+            self._mark(request_id, body, session_id, reply)
+
+    def fail(self, session_id: str, reason: str) -> None:
+        """The daemon gives up on a session."""
+        self._db.execute("UPDATE sessions SET failure = ? WHERE session_id = ?", (reason, session_id))
+
+    def end(self, session_id: str, ended_at: int, final: str) -> None:
+        """A session ended: its final answer, given again to every further stop."""
+        self._db.execute(
+            "UPDATE sessions SET desired = 'stopped', ended_at = ?, final = ? WHERE session_id = ?",
+            (ended_at, final, session_id),
+        )
+
+    # Queries
+
+    def get(self, session_id: str) -> Record | None:
+        row = self._db.execute(f"SELECT {_COLUMNS} FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
+        return _record(row) if row else None
+
+    def all(self) -> list[Record]:
+        """Every session, newest first."""
+        rows = self._db.execute(f"SELECT {_COLUMNS} FROM sessions ORDER BY created_at DESC, rowid DESC")
+        return [_record(row) for row in rows]
+
+    def latest_leverage(self, session_id: str) -> int | None:
+        """The leverage asked for last, or None when none was."""
+        row = self._db.execute(
+            "SELECT leverage FROM intents WHERE session_id = ? ORDER BY seq DESC LIMIT 1", (session_id,)
+        ).fetchone()
+        return row[0] if row else None
+
+    def unended(self) -> list[Record]:
+        """The sessions that have not ended and were not given up, oldest first."""
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM sessions WHERE ended_at IS NULL AND failure IS NULL ORDER BY created_at, rowid"
+        )
+        return [_record(row) for row in rows]
+
+
+class Intents:
+    """What a session process reads of the registry: its spec and what is asked of it."""
+
+    def __init__(self, path: Path, session_id: str) -> None:
+        self._db = open_reader(path)
+        self._session_id = session_id
+
+    def spec(self) -> SessionSpec:
+        row = self._db.execute("SELECT spec FROM sessions WHERE session_id = ?", (self._session_id,)).fetchone()
+        if row is None:
+            raise PaperError("session_not_found", f"the registry has no session {self._session_id!r}")
+        return msgspec.json.decode(row[0], type=SessionSpec)
+
+    def wants_stop(self) -> bool:
+        """Whether the session should end; also when it is no longer in the registry."""
+        row = self._db.execute("SELECT desired FROM sessions WHERE session_id = ?", (self._session_id,)).fetchone()
+        return row is None or row[0] == "stopped"
+
+    def leverages(self, after: int) -> list[tuple[int, int]]:
+        """(seq, leverage) of the changes asked for after this sequence number."""
+        return self._db.execute(
+            "SELECT seq, leverage FROM intents WHERE session_id = ? AND seq > ? ORDER BY seq", (self._session_id, after)
+        ).fetchall()
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def _digest(body: Operation) -> str:
+    return hashlib.sha256(msgspec.json.encode(body, order="sorted")).hexdigest()

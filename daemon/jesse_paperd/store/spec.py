@@ -1,0 +1,64 @@
+"""What a session is: everything that, with its candles, determines every number it reports."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+TIMEFRAME_MINUTES = {
+    "1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "45m": 45,
+    "1h": 60, "2h": 120, "3h": 180, "4h": 240, "6h": 360, "8h": 480, "12h": 720,
+    "1D": 1440, "3D": 4320, "1W": 10080, "1M": 43200,
+}  # fmt: skip
+
+
+def jesse_timeframe(timeframe: str) -> str:
+    """Jesse's spelling of a timeframe: days and weeks in capitals (`1d` → `1D`)."""
+    return timeframe.replace("d", "D").replace("w", "W")
+
+
+class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A session as it was started: fixed for its whole life. New fields have defaults.
+
+    `exchange` is what the caller wrote, `market` the exchange it means. `candle_files` maps each symbol of a replay
+    to the digest of its parsed file. `live_from` is the first traded minute of a live session, in milliseconds.
+    """
+
+    session_id: str
+    strategy: str
+    symbol: str
+    timeframe: str
+    exchange: str
+    market: str
+    market_type: Literal["spot", "futures"]
+    starting_balance: float
+    leverage: int
+    leverage_mode: Literal["cross", "isolated"]
+    fee: float
+    warmup_candles: int
+    feed: str
+    speed: Literal["max"] | float
+    data_routes: tuple[tuple[str, str], ...]
+    hyperparameters: dict[str, float | int | str | bool] | None
+    gap_policy: Literal["skip", "fill"]
+    seed: int
+    created_at: int
+    strategy_digest: str
+    candle_files: dict[str, str] = {}
+    live_from: int | None = None
+    candle_seconds: float = 0.0
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols whose candles the session reads, the traded one first."""
+        return tuple(dict.fromkeys((self.symbol, *(symbol for symbol, _ in self.data_routes))))
+
+    @property
+    def largest_timeframe_minutes(self) -> int:
+        """Minutes of the largest timeframe of its routes: the unit of `warmup_candles`."""
+        return max(TIMEFRAME_MINUTES[t] for t in (self.timeframe, *(t for _, t in self.data_routes)))
+
+    @property
+    def warmup_minutes(self) -> int:
+        return self.warmup_candles * self.largest_timeframe_minutes

@@ -1,0 +1,337 @@
+"""A session: one process that turns candles into a journal.
+
+Life of a session process, the same for a first start, a restart and a recovery:
+
+1. take the lease (there is never a second process for a session), open the journal;
+2. load the strategy's snapshot, warm the engine up;
+3. replay the candles that the journal says were consumed, comparing with what is written there;
+4. follow the candles: step the engine, commit what it caused and how far it is in one transaction;
+5. end: because the registry says so, because a replay's candles ended, or because the strategy failed.
+
+It may die at any moment: what was not committed is stepped again. SIGTERM only ends the process, between two
+commits; whether the session ends is a matter of the registry.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+
+from jesse_paperd.process.doorbell import Doorbell
+from jesse_paperd.process.lease import Lease, LeaseHeld
+from jesse_paperd.store.candle_source import open_candles
+from jesse_paperd.store.candles import MINUTE, Candles
+from jesse_paperd.store.journal import Facts, Journal, JournalReader, Outcome, Progress
+from jesse_paperd.store.layout import Layout, SessionFiles
+from jesse_paperd.store.registry import Intents, now_ms
+from jesse_paperd.store.spec import SessionSpec
+from jesse_paperd.trading.engine import Engine, EngineSettings
+from jesse_paperd.trading.replay_check import ReplayCheck
+from jesse_paperd.trading.strategy import load_strategy
+from jesse_paperd.wire.errors import PaperError
+
+#: Exit statuses: the session ended (or was told to leave), another process has the lease, something unforeseen.
+ENDED, LEFT, LEASE_HELD, CRASHED = 0, 10, 11, 70
+
+#: A block of candles should take about this long: the time until an intent or SIGTERM is noticed.
+_BLOCK_SECONDS = 0.05
+_MAX_BLOCK = 8192
+#: How long an idle session sleeps at most; its doorbell wakes it earlier.
+_IDLE_SECONDS = 1.0
+
+log = logging.getLogger("session")
+
+
+class CandleTimeout(BaseException):
+    """A strategy took longer over a candle than it may. No `Exception`: strategies that catch those do not catch it."""
+
+
+class _Left(Exception):
+    """SIGTERM: leave between two commits."""
+
+
+class Session:
+    """One run of a session process."""
+
+    def __init__(self, layout: Layout, files: SessionFiles, spec: SessionSpec, lease: Lease | None) -> None:
+        self._files = files
+        self._spec = spec
+        self._lease = lease
+        self._leaving = False
+        self._candles: Candles = open_candles(layout, spec)
+        self._engine: Engine
+        self._journal: Journal
+        self._seen_intent = 0
+        self._block = 64
+        self._busy_since: float | None = None
+
+    def run(self, intents: Intents | None, doorbell: Doorbell | None, on_progress: Any = None) -> Outcome:
+        """Run to the end.
+
+        Args:
+            intents: what the registry asks of it; None for a session of its own, which nothing asks anything.
+            doorbell: rung when there may be something new; None without a daemon.
+            on_progress: called with (progress, total traded minutes or None) after each commit.
+
+        Raises:
+            _Left: on SIGTERM.
+            PaperError: when something other than the strategy failed; the session can be started again.
+        """
+        self._journal = Journal(self._files.journal)
+        reader = JournalReader(self._files.journal)
+        try:
+            outcome = reader.outcome()
+            if outcome is not None:
+                return outcome
+            return self._run(reader, intents, doorbell, on_progress)
+        finally:
+            reader.close()
+            self._journal.close()
+
+    def leave(self) -> None:
+        """Ask it to leave after the candles it is at."""
+        self._leaving = True
+
+    def _run(
+        self, reader: JournalReader, intents: Intents | None, doorbell: Doorbell | None, on_progress: Any
+    ) -> Outcome:
+        stored = reader.progress()
+        if stored is None:
+            self._journal.commit(Facts(), Progress(leverage=self._spec.leverage))
+        try:
+            self._engine = self._warm_up(doorbell)
+            if stored is not None and stored.last_candle is not None:
+                self._replay(reader, stored)
+            else:
+                self._commit(events=[("started", {"pid": os.getpid()})])
+            return self._follow(intents, doorbell, on_progress)
+        except (_Left, PaperError) as error:
+            if isinstance(error, PaperError) and error.code == "strategy_failed":
+                return self._fail(error)
+            raise
+        except (Exception, CandleTimeout, SystemExit) as error:  # noqa: BLE001
+            # The strategy's own code runs inside the engine: what it raises ends the session and nothing else.
+            traceback.print_exc()
+            last = f"{type(error).__name__}: {error}".strip()
+            return self._fail(PaperError("strategy_failed", last[:2000]))
+
+    def _warm_up(self, doorbell: Doorbell | None) -> Engine:
+        strategy = load_strategy(self._files.strategy, self._spec.strategy)
+        while (rows := self._candles.warmup()) is None:
+            self._idle(doorbell, _IDLE_SECONDS)
+        return Engine(engine_settings(self._spec), strategy, rows, self._candles.start())
+
+    def _replay(self, reader: JournalReader, stored: Progress) -> None:
+        """Step what was consumed before, comparing with the journal instead of writing."""
+        assert stored.last_candle is not None
+        check = ReplayCheck(reader)
+        asked = [(at, detail) for _, at, kind, detail in reader.events() if kind == "leverage_asked"]
+        stops = [(at - MINUTE, detail["to"], detail["seq"]) for at, d in asked for detail in [msgspec.json.decode(d)]]
+        divergences = []
+        for last, leverage, seq in [*stops, (stored.last_candle, None, None)]:
+            while rows := self._next_block(last):
+                self._advance(rows)
+                divergences += check.compare(self._engine.take_facts(), self._engine.progress)
+                self._beat()
+            if leverage is not None:
+                self._engine.set_leverage(leverage)
+                self._seen_intent = seq
+        divergences += check.finish(self._engine.progress)
+        events: list[tuple[str, dict[str, object]]] = [("restarted", {"pid": os.getpid()})]
+        if divergences:
+            log.warning("the replay differs from the journal: %s", divergences[0])
+            events += [("diverged", msgspec.to_builtins(divergence)) for divergence in divergences[:1]]
+        self._commit(events=events)
+
+    def _next_block(self, last: int) -> dict[str, Any] | None:
+        rows = self._candles.upto(self._cursor, last, self._block)
+        return rows if len(rows[self._spec.symbol]) else None
+
+    @property
+    def _cursor(self) -> int:
+        return self._engine.progress.last_candle or 0
+
+    def _follow(self, intents: Intents | None, doorbell: Doorbell | None, on_progress: Any) -> Outcome:
+        pace = _Pace(self._spec.speed)
+        while True:
+            self._obey(intents)
+            if intents is not None and intents.wants_stop():
+                return self._finish("stopped")
+            rows = self._candles.read(self._cursor, self._block if pace.unlimited else 1)
+            traded = rows[self._spec.symbol]
+            if not len(traded):
+                if self._candles.ended(self._cursor):
+                    return self._finish("feed_ended")
+                self._idle(doorbell, _IDLE_SECONDS)
+                continue
+            if (wait := pace.seconds_until(int(traded[0, 0]))) > 0:
+                self._idle(doorbell, min(wait, _IDLE_SECONDS))
+                continue
+            self._advance(rows)
+            self._commit()
+            self._beat()
+            if on_progress is not None:
+                on_progress(self._engine.progress, self._candles.total())
+
+    def _advance(self, rows: dict[str, Any]) -> None:
+        began = self._busy_since = time.monotonic()
+        try:
+            self._engine.advance(rows)
+        finally:
+            self._busy_since = None
+        took = time.monotonic() - began
+        if took < _BLOCK_SECONDS / 2:
+            self._block = min(_MAX_BLOCK, self._block * 2)
+        elif took > _BLOCK_SECONDS * 2:
+            self._block = max(1, self._block // 2)
+
+    def on_alarm(self, limit: float) -> None:
+        """Called at intervals: raises in the strategy's code when the block it is in takes too long."""
+        if self._busy_since is not None and time.monotonic() - self._busy_since > limit:
+            self._busy_since = None
+            raise CandleTimeout(f"the strategy took longer than {limit:g} seconds over a candle")
+
+    def _obey(self, intents: Intents | None) -> None:
+        if self._leaving:
+            raise _Left
+        if intents is None:
+            return
+        for seq, leverage in intents.leverages(self._seen_intent):
+            # Written before the next candle is stepped, so that a replay asks at the same candle.
+            self._commit(events=[("leverage_asked", {"to": leverage, "seq": seq})])
+            self._engine.set_leverage(leverage)
+            self._seen_intent = seq
+
+    def _commit(
+        self, events: list[tuple[str, dict[str, object]]] | None = None, outcome: Outcome | None = None
+    ) -> None:
+        facts = self._engine.take_facts()
+        progress = self._engine.progress
+        at = (progress.last_candle or progress.started_at or 0) + (MINUTE if progress.last_candle else 0)
+        facts.events += [(at, kind, detail) for kind, detail in events or []]
+        if outcome is not None:
+            progress = replace(progress, phase="ended")
+        self._journal.commit(facts, progress, outcome)
+
+    def _finish(self, reason: str) -> Outcome:
+        self._busy_since = time.monotonic()
+        closed = self._engine.finish()
+        self._busy_since = None
+        outcome = Outcome(ended_at=now_ms(), reason=reason, closed_at_stop=closed)
+        self._commit(outcome=outcome)
+        return outcome
+
+    def _fail(self, error: PaperError) -> Outcome:
+        outcome = Outcome(ended_at=now_ms(), reason="failed", error=error.message, code=error.code)
+        log.error("the session failed: %s", error.message)
+        if hasattr(self, "_engine"):
+            self._commit(outcome=outcome)
+        else:
+            self._journal.commit(Facts(), Progress(phase="ended", leverage=self._spec.leverage), outcome)
+        return outcome
+
+    def _idle(self, doorbell: Doorbell | None, seconds: float) -> None:
+        self._beat()
+        if self._leaving:
+            raise _Left
+        if doorbell is not None:
+            doorbell.wait(seconds)
+        else:
+            time.sleep(seconds)
+
+    def _beat(self) -> None:
+        if self._lease is not None:
+            self._lease.beat()
+
+
+class _Pace:
+    """When a replayed candle is due: at once, or as in real time, so many times faster."""
+
+    def __init__(self, speed: Any) -> None:
+        self.unlimited = speed == "max"
+        self._speed = 1.0 if self.unlimited else float(speed)
+        self._origin: tuple[float, int] | None = None
+
+    def seconds_until(self, candle: int) -> float:
+        if self.unlimited:
+            return 0.0
+        now = time.monotonic()
+        if self._origin is None:
+            self._origin = (now, candle)
+        began, first = self._origin
+        return began + (candle - first) / 1000 / self._speed - now
+
+
+def engine_settings(spec: SessionSpec) -> EngineSettings:
+    """What the engine needs of a session's spec."""
+    return EngineSettings(
+        strategy_name=spec.strategy,
+        exchange=spec.market,
+        symbol=spec.symbol,
+        timeframe=spec.timeframe,
+        market_type=spec.market_type,
+        starting_balance=spec.starting_balance,
+        fee=spec.fee,
+        leverage=spec.leverage,
+        leverage_mode=spec.leverage_mode,
+        warmup_candles=spec.warmup_candles,
+        data_routes=spec.data_routes,
+        hyperparameters=spec.hyperparameters,
+        seed=spec.seed,
+        gap_policy=spec.gap_policy,
+    )
+
+
+def main(arguments: dict[str, Any]) -> int:
+    """The session process, in a fork of the zygote. `arguments`: `home` and `session_id`."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    layout = Layout(Path(arguments["home"]))
+    files = layout.session(arguments["session_id"])
+    os.chdir(files.root)
+    try:
+        lease = Lease(files.lease)
+    except LeaseHeld as error:
+        log.info("not needed: %s", error)
+        return LEASE_HELD
+    try:
+        intents = Intents(layout.registry, arguments["session_id"])
+        spec = intents.spec()
+        session = Session(layout, files, spec, lease)
+        signal.signal(signal.SIGTERM, lambda *_: session.leave())
+        _watch_over(session, spec.candle_seconds)
+        outcome = session.run(intents, Doorbell(files.doorbell))
+        log.info("ended: %s %s", outcome.reason, outcome.error)
+        return ENDED
+    except _Left:
+        log.info("left on SIGTERM")
+        return LEFT
+    except PaperError as error:
+        log.error("%s: %s", error.code, error.message)
+        with contextlib.suppress(OSError):  # on a full disk the log line above has to do
+            files.obituary.write_text(f"{error.code}\n{error.message}")
+        return CRASHED
+
+
+def _watch_over(session: Session, limit: float) -> None:
+    def on_alarm(_signal: int, _frame: FrameType | None) -> None:
+        session.on_alarm(limit)
+
+    if limit > 0:
+        signal.signal(signal.SIGALRM, on_alarm)
+        interval = max(0.05, limit / 4)
+        signal.setitimer(signal.ITIMER_REAL, interval, interval)
+
+
+if __name__ == "__main__":
+    sys.exit(main({"home": sys.argv[1], "session_id": sys.argv[2]}))
