@@ -1,0 +1,129 @@
+"""Equity at each 1m close, run-length coded: a sample is what Jesse's daily balance would be at that minute.
+
+The formulas repeat Jesse's operations in Jesse's order, on one price or on an array of them, so that the last digit
+is the same: `save_daily_portfolio_balance`, `Position.pnl`, `Strategy.portfolio_value`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jesse_paperd.store.journal import EquityRun
+from jesse_paperd.trading.jesse_core import currency, store
+
+Prices = Any
+"""A price, or an array of them; what comes out has the same shape."""
+
+
+class Valuation:
+    """What the account is worth at any price of the traded symbol, while no order fills and nothing is decided."""
+
+    def __init__(self, strategy: Any, is_spot: bool) -> None:
+        self._strategy = strategy
+        self._position = strategy.position
+        self._wallet = strategy.position.exchange.assets
+        self._currency = currency()
+        self._is_spot = is_spot
+
+    @property
+    def in_position(self) -> bool:
+        return bool(self._position.qty != 0)
+
+    def unrealized(self, price: Prices) -> Prices:
+        """Unrealised profit of the open position, as Jesse's `Position.pnl`."""
+        qty, entry = self._position.qty, self._position.entry_price
+        difference = abs(price * qty) - abs(entry * qty)
+        return -difference if qty < 0 else difference
+
+    def equity(self, price: Prices) -> Prices:
+        """Wallet plus unrealised profit; on spot, quote balance plus entry orders in flight plus holdings."""
+        if not self._is_spot:
+            if not self.in_position:
+                return 0 * price + self._wallet[self._currency]
+            return self._wallet[self._currency] + self.unrealized(price)
+        in_flight = 0
+        for order in self._strategy.entry_orders:
+            if order.is_active:
+                in_flight += order.value
+        holdings = 0 + abs(price * self._position.qty) if self.in_position else 0
+        return 0 * price + ((in_flight + holdings) * self._strategy.leverage + self._wallet[self._currency])
+
+
+class EquityRuns:
+    """Samples coded as runs of equal ones; the run that is still growing is handed out again, with the same start."""
+
+    def __init__(self) -> None:
+        self._done: list[EquityRun] = []
+        self._first = self._last = self._before_last = 0
+        self._samples = 0
+        self._values: tuple[float, float, bool] = (0.0, 0.0, False)
+        self._changed = False
+
+    def add(self, at: int, equity: float, unrealized: float, in_position: bool) -> None:
+        """Add one sample."""
+        values = (equity, unrealized, in_position)
+        if self._samples and values == self._values:
+            self._samples += 1
+        else:
+            self._finish_run()
+            self._first, self._samples, self._values = at, 1, values
+        self._before_last, self._last, self._changed = self._last, at, True
+
+    def extend(self, times: NDArray[np.int64], equity: float, in_position: bool) -> None:
+        """Add samples of one and the same equity, without an open position's profit."""
+        self.add(int(times[0]), equity, 0.0, in_position)
+        if len(times) > 1:
+            self._samples += len(times) - 1
+            self._before_last, self._last = int(times[-2]), int(times[-1])
+
+    def extend_open(
+        self, times: NDArray[np.int64], equity: NDArray[np.float64], unrealized: NDArray[np.float64]
+    ) -> None:
+        """Add samples of an open position."""
+        starts = np.flatnonzero((equity[1:] != equity[:-1]) | (unrealized[1:] != unrealized[:-1])) + 1
+        if len(times) == 1 or len(starts) < len(times) - 1:
+            for at, value, profit in zip(times.tolist(), equity.tolist(), unrealized.tolist(), strict=True):
+                self.add(at, value, profit, True)
+            return
+        at, value, profit = times.tolist(), equity.tolist(), unrealized.tolist()
+        self.add(at[0], value[0], profit[0], True)
+        self._finish_run()
+        self._done.extend(map(EquityRun, at[1:-1], at[1:-1], [1] * (len(at) - 2), value[1:-1], profit[1:-1],
+                              [True] * (len(at) - 2)))  # fmt: skip
+        self._first, self._samples, self._values = at[-1], 1, (value[-1], profit[-1], True)
+        self._before_last, self._last = at[-2], at[-1]
+
+    def revise_last(self, equity: float, unrealized: float, in_position: bool) -> None:
+        """Replace the last sample: a session that ends closes its position at the last price, at the same moment."""
+        at = self._last
+        self._samples -= 1
+        if self._samples:
+            self._last = self._before_last
+        self.add(at, equity, unrealized, in_position)
+
+    def take(self) -> list[EquityRun]:
+        """The runs that were added or grew since the last call."""
+        runs, self._done = self._done, []
+        if self._changed:
+            runs.append(self._run())
+            self._changed = False
+        return runs
+
+    def _run(self) -> EquityRun:
+        return EquityRun(self._first, self._last, self._samples, *self._values)
+
+    def _finish_run(self) -> None:
+        if self._samples:
+            self._done.append(self._run())
+
+
+def daily_balances(after: int) -> list[tuple[int, float]]:
+    """Jesse's balance samples from index `after` on, as (time, balance)."""
+    state = store.app
+    return [
+        (int(at), float(balance))
+        for at, balance in zip(state.daily_balance_timestamps[after:], state.daily_balance[after:], strict=True)
+    ]

@@ -1,0 +1,117 @@
+"""Loading a strategy from a Jesse project's files, and showing it the paper mode."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from jesse_paperd.trading.jesse_core import Strategy
+from jesse_paperd.wire.errors import PaperError
+
+# What Jesse keeps of a chart line in its live mode; here it also bounds the executed orders drawn on the chart.
+CHART_POINTS = 1_000
+
+
+def load_strategy(snapshot_root: Path, name: str) -> type:
+    """Import `strategies/<name>/__init__.py` below a folder and return its strategy class.
+
+    The class with the folder's name is taken, else the only strategy that the package defines. Jesse's own loader is
+    not used: it rewrites the file when the names differ. Nothing is written, not even bytecode.
+
+    Raises:
+        PaperError: `strategy_failed` when the import raises, no class or several are found, or it lacks a mandatory
+            method.
+    """
+    package = f"strategies.{name}"
+    root = str(snapshot_root)
+    if root not in sys.path:
+        sys.path.insert(0, root)
+    for module in [module for module in sys.modules if module.split(".")[0] == "strategies"]:
+        del sys.modules[module]
+    importlib.invalidate_caches()
+    wrote_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        found = importlib.import_module(package)
+    except Exception as error:
+        raise PaperError("strategy_failed", f"strategy '{name}' could not be imported: {last_line(error)}") from error
+    except SystemExit as error:
+        raise PaperError("strategy_failed", f"strategy '{name}' ended the process while it was imported") from error
+    finally:
+        sys.dont_write_bytecode = wrote_bytecode
+    strategy = _strategy_of(found, name)
+    missing = sorted(getattr(strategy, "__abstractmethods__", ()))
+    if missing:
+        raise PaperError(
+            "strategy_failed",
+            f"strategy '{name}' lacks the mandatory method{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+        )
+    return strategy
+
+
+def _strategy_of(module: ModuleType, name: str) -> type:
+    classes = {
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value) and issubclass(value, Strategy) and value is not Strategy
+    }
+    named = getattr(module, name, None)
+    if named in classes:
+        return named  # type: ignore[no-any-return]
+    own = {cls for cls in classes if cls.__module__.startswith(module.__name__)} or classes
+    leaves = [cls for cls in own if not any(cls in other.__mro__[1:] for other in own)]
+    if len(leaves) == 1:
+        return leaves[0]
+    raise PaperError(
+        "strategy_failed",
+        f"strategies/{name}/__init__.py defines "
+        + (f"several strategies ({', '.join(sorted(cls.__name__ for cls in leaves))})" if leaves else "no strategy"),
+        f"name one class {name}, deriving from jesse.strategies.Strategy",
+    )
+
+
+def paper_class(strategy: type) -> type:
+    """The same strategy as it would find itself in paper trading.
+
+    Jesse keeps simulating (`jh.is_live()` stays false: its paper mode needs Postgres), but the strategy's own flags
+    say paper trading. Jesse skips `update_chart` for a strategy that is live, so it is called here, at the moment
+    at which the backtest calls it; and what would grow for ever in a session of months is bounded.
+    """
+
+    def clear_cached_methods(self: Any) -> None:
+        if self._is_executing:
+            self.update_chart()
+        Strategy._clear_cached_methods(self)
+        if len(self._cached_metrics) > 1:
+            self._cached_metrics = {
+                count: metrics for count, metrics in self._cached_metrics.items() if count == self.trades_count
+            }
+
+    def handle_executed_order_for_chart(self: Any, order: Any) -> None:
+        Strategy._handle_executed_order_for_chart(self, order)
+        del self._executed_orders[:-CHART_POINTS]
+
+    body = {
+        "__module__": strategy.__module__,
+        "__qualname__": strategy.__qualname__,
+        "__doc__": strategy.__doc__,
+        "is_papertrading": _says(True),
+        "is_live": _says(True),
+        "is_backtesting": _says(False),
+        "_clear_cached_methods": clear_cached_methods,
+        "_handle_executed_order_for_chart": handle_executed_order_for_chart,
+    }
+    return type(strategy)(strategy.__name__, (strategy,), body)
+
+
+def _says(answer: bool) -> property:
+    return property(lambda _self: answer)
+
+
+def last_line(error: BaseException) -> str:
+    """An exception as the last line of its traceback, on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
