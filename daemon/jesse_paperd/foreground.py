@@ -114,8 +114,10 @@ def _report(layout: Layout, spec: SessionSpec, outcome: Outcome, task: dict[str,
     asked = wire.PaperGetEquity(session_id=spec.session_id, resolution=task["resolution"], max_points=_EVERYTHING)
     equity = answers.equity(record, asked)
     if task["json"]:
+        told = msgspec.to_builtins(session)
         document = {
-            "session": {**msgspec.to_builtins(session), "stop_reason": stopped.stop_reason, "hint": ""},
+            "session": {name: told[name] for name in told if name not in ("kind", "hint", "already_existed")}
+            | {"stop_reason": stopped.stop_reason, "stopped_at": stopped.stopped_at},
             "final_metrics": stopped.final_metrics,
             "trades": trades.trades,
             "equity_curve": equity.equity_curve,

@@ -51,7 +51,7 @@ def prepare(config: Config, layout: Layout, body: PaperStart, session_id: str) -
         timeframe=timeframe,
         exchange=body.exchange,
         market=exchange.name,
-        market_type=exchange.type,
+        market_type=exchange.market,
         starting_balance=float(body.starting_balance),
         leverage=leverage,
         leverage_mode=body.leverage_mode,
