@@ -21,7 +21,7 @@ JSON = dict[str, Any]
 log = logging.getLogger(__name__)
 
 
-class UnknownTool(LookupError):  # noqa: N818 - says what it is, and becomes a protocol error rather than a result
+class UnknownTool(LookupError):
     """No tool of this name is on offer."""
 
 
@@ -43,9 +43,13 @@ class Facade:
 
         return DaemonClient(self._endpoint)
 
+    @cached_property
+    def _declarations(self) -> list[JSON]:
+        return [_declaration(tool) for tool in self._tools.values()]
+
     def list_tools(self) -> JSON:
         """The result of `tools/list`."""
-        return {"tools": [_declaration(tool) for tool in self._tools.values()]}
+        return {"tools": self._declarations}
 
     def call_tool(self, name: str, arguments: Mapping[str, Any]) -> JSON:
         """The result of `tools/call`. Blocks until the daemon has answered, or the tool's time limit is over.

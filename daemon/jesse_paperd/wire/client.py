@@ -1,8 +1,8 @@
 """The daemon's client: one question, one answer, over ZeroMQ REQ.
 
-The reliable request-reply pattern known as Lazy Pirate: every attempt has a fresh socket and time limits, and a
-retry carries the same request id, so that the daemon answers it from its books instead of acting twice. What a
-caller must be able to tell apart when no answer comes:
+The reliable request-reply pattern known as Lazy Pirate: every attempt has time limits, a socket that did not answer
+in time is thrown away, and a retry carries the same request id, so that the daemon answers it from its books instead
+of acting twice. What a caller must be able to tell apart when no answer comes:
 
     daemon_unreachable   the request was never sent: nothing was done
     timeout              it was sent, the answer did not come: it may or may not have been done
@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from collections import deque
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -27,6 +28,8 @@ from jesse_paperd.wire.protocol import READ_ONLY, Answer, Operation
 CONNECT_SECONDS = 2.0
 #: The time limit is shared out among so many attempts: a request or reply lost with a restarting daemon is repeated.
 ATTEMPTS = 2
+#: A restarted daemon is found again this soon.
+RECONNECT_MILLISECONDS = 20
 LONGEST_REPLY = 64 * 1024 * 1024
 
 
@@ -39,7 +42,7 @@ class Curve(NamedTuple):
 
 
 class DaemonClient:
-    """Asks the daemon on one endpoint. Threads may share it; every call has a socket of its own.
+    """Asks the daemon on one endpoint. Threads may share it; every call has a socket to itself.
 
     Args:
         endpoint: `ipc:///path/to/daemon.sock`, or `tcp://host:port` together with `curve`.
@@ -54,6 +57,8 @@ class DaemonClient:
         self._curve = curve
         self._socket_file = _socket_file(endpoint, curve)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        #: Connected sockets that have answered all they were asked: connecting anew takes longer than a question.
+        self._idle: deque[zmq.Socket[bytes]] = deque()
 
     def __enter__(self) -> DaemonClient:
         return self
@@ -65,6 +70,8 @@ class DaemonClient:
 
     def close(self) -> None:
         """Waits for calls under way in other threads, then frees everything. The client is of no use afterwards."""
+        while self._idle:
+            self._idle.pop().close()
         self._context.term()
 
     def call(self, body: Operation, *, request_id: str | None = None, timeout: float = 10.0) -> Answer:
@@ -95,19 +102,35 @@ class DaemonClient:
         deadline = time.monotonic() + timeout
         for attempt in range(ATTEMPTS):
             left = max(0.0, deadline - time.monotonic())
-            with self._connected(self._context.socket(zmq.REQ)) as socket:
+            socket = self._socket()
+            answered = False
+            try:
                 if not self._answers() or not socket.poll(_milliseconds(min(left, CONNECT_SECONDS)), zmq.POLLOUT):
                     raise self._unreachable() if attempt == 0 else self._unanswered(timeout, harmless)
                 socket.send(request)
                 left = max(0.0, deadline - time.monotonic()) / (ATTEMPTS - attempt)
                 if socket.poll(_milliseconds(left), zmq.POLLIN):
-                    return socket.recv()
+                    reply = socket.recv()
+                    answered = True
+                    return reply
+            finally:
+                if answered:
+                    self._idle.append(socket)
+                else:
+                    socket.close()
         raise self._unanswered(timeout, harmless)
+
+    def _socket(self) -> zmq.Socket[bytes]:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._connected(self._context.socket(zmq.REQ))
 
     def _connected(self, socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
         socket.setsockopt(zmq.LINGER, 0)
         # Without it a request sent while no daemon runs would wait in a queue, and be done when one comes up.
         socket.setsockopt(zmq.IMMEDIATE, 1)
+        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MILLISECONDS)
         socket.setsockopt(zmq.MAXMSGSIZE, LONGEST_REPLY)
         if self._curve is not None:
             socket.curve_serverkey = self._curve.server_public.encode()

@@ -40,7 +40,7 @@ class Decoded(NamedTuple):
     json: bool
 
 
-class BadRequest(Exception):  # noqa: N818 - the name of the thing, as in HTTP
+class BadRequest(Exception):
     """A request that cannot be done, with what its reply needs. `id` is empty where the frame had none."""
 
     def __init__(self, error: PaperError, *, id: str, json: bool) -> None:

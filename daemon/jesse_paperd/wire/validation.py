@@ -87,7 +87,9 @@ def _struct(cls: type[StructT], value: Any, path: str, problems: list[str]) -> S
     before = len(problems)
     for name in value:
         if name not in fields:
-            problems.append(_unknown(_joined(path, str(name)), str(name), fields))
+            # Past what is shown they are only counted: finding near names takes time, which a caller could abuse.
+            shown = len(problems) < SHOWN_PROBLEMS
+            problems.append(_unknown(_joined(path, str(name)), str(name), fields) if shown else "")
     values = {}
     for name, (field, annotation) in fields.items():
         given = value.get(name)

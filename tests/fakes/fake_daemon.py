@@ -1,0 +1,111 @@
+"""A daemon that misbehaves on purpose: everything a client must survive, in one place.
+
+It speaks the real wire on a real socket, in a thread of the test. What it does with a request is a function from the
+frame to the reply's frame, or None for no reply.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+import zmq
+
+from jesse_paperd.wire.codec import BadRequest, Decoded, decode_request, encode_reply, failure
+from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.wire.protocol import Answer, Sessions
+
+Behaviour = Callable[[bytes], bytes | None]
+
+
+def answering(answer: Answer | PaperError | None = None) -> Behaviour:
+    """Answers every request in the same way; with an empty list of sessions by default."""
+
+    def behave(frame: bytes) -> bytes:
+        try:
+            request = decode_request(frame)
+        except BadRequest as bad:
+            return encode_reply(bad.id, failure(bad.error), bad.json)
+        reply = failure(answer) if isinstance(answer, PaperError) else answer or Sessions(sessions=[], total=0)
+        return encode_reply(request.id, reply, request.json)
+
+    return behave
+
+
+def silent(_frame: bytes) -> None:
+    """Takes requests and never answers."""
+
+
+def garbage(_frame: bytes) -> bytes:
+    """Answers with something that is no message at all."""
+    return b"\xc1 no message \xff"
+
+
+def losing_the_first(behaviour: Behaviour) -> Behaviour:
+    """Loses the first request, as a daemon does that is killed and comes back."""
+    seen: list[bytes] = []
+
+    def behave(frame: bytes) -> bytes | None:
+        seen.append(frame)
+        return behaviour(frame) if len(seen) > 1 else None
+
+    return behave
+
+
+def held_until(released: threading.Event, behaviour: Behaviour) -> Behaviour:
+    """Answers, but only when the test says so."""
+
+    def behave(frame: bytes) -> bytes | None:
+        assert released.wait(60)
+        return behaviour(frame)
+
+    return behave
+
+
+class FakeDaemon:
+    """Binds `endpoint` and treats every request by `behaviour` until the `with` block ends."""
+
+    def __init__(self, endpoint: str, behaviour: Behaviour) -> None:
+        self.endpoint = endpoint
+        self.behaviour = behaviour
+        self.frames: list[bytes] = []
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._router = self._context.socket(zmq.ROUTER)
+        self._router.setsockopt(zmq.LINGER, 0)
+        self._router.bind(endpoint)
+        self._stop = self._context.socket(zmq.PAIR)
+        self._stop.bind("inproc://stop")
+        self._thread = threading.Thread(target=self._serve)
+
+    @property
+    def requests(self) -> list[Decoded]:
+        """What it was asked, in order."""
+        return [decode_request(frame) for frame in self.frames]
+
+    def __enter__(self) -> FakeDaemon:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.send(b"")
+        self._thread.join()
+        self._stop.close()
+        self._context.term()
+
+    def _serve(self) -> None:
+        stopped = self._context.socket(zmq.PAIR)
+        stopped.connect("inproc://stop")
+        poller = zmq.Poller()
+        poller.register(stopped, zmq.POLLIN)
+        poller.register(self._router, zmq.POLLIN)
+        while stopped not in dict(poller.poll()):
+            peer, empty, frame = self._router.recv_multipart()
+            self.frames.append(frame)
+            reply = self.behaviour(frame)
+            if reply is not None:
+                self._router.send_multipart([peer, empty, reply])
+        stopped.close()
+        self._router.close()

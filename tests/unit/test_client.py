@@ -1,0 +1,177 @@
+"""The client against daemons that misbehave: what a caller is told, and that nothing is done twice."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from tests.fakes.fake_daemon import FakeDaemon, answering, garbage, held_until, losing_the_first, silent
+
+from jesse_paperd.wire import protocol as p
+from jesse_paperd.wire.client import Curve, DaemonClient
+from jesse_paperd.wire.errors import PaperError
+
+EMPTY = p.Sessions(sessions=[], total=0)
+STOP = p.PaperStop(session_id="a")
+
+
+def error_of(client: DaemonClient, body: p.Operation, timeout: float = 0.2) -> PaperError:
+    with pytest.raises(PaperError) as caught:
+        client.call(body, timeout=timeout)
+    return caught.value
+
+
+def test_a_question_is_answered(endpoint: str):
+    with FakeDaemon(endpoint, answering()), DaemonClient(endpoint) as client:
+        assert client.call(p.PaperListSessions()) == EMPTY
+
+
+def test_what_the_daemon_refuses_is_raised_as_it_said_it(endpoint: str):
+    refusal = PaperError("session_not_found", "No session 'a'.", "List them.")
+    with FakeDaemon(endpoint, answering(refusal)), DaemonClient(endpoint) as client:
+        error = error_of(client, STOP, timeout=10)
+    assert (error.code, error.message, error.hint) == (refusal.code, refusal.message, refusal.hint)
+
+
+def test_every_call_has_an_id_of_its_own_unless_the_caller_gives_one(endpoint: str):
+    with FakeDaemon(endpoint, answering()) as daemon, DaemonClient(endpoint) as client:
+        client.call(STOP)
+        client.call(STOP)
+        client.call(STOP, request_id="mine")
+    first, second, third = (request.id for request in daemon.requests)
+    assert first != second
+    assert third == "mine"
+
+
+def test_a_lost_request_is_repeated_with_the_same_id(endpoint: str):
+    with FakeDaemon(endpoint, losing_the_first(answering())) as daemon, DaemonClient(endpoint) as client:
+        assert client.call(STOP, timeout=2) == EMPTY
+    first, second = daemon.requests
+    assert first == second
+
+
+def test_without_a_socket_nothing_was_done(endpoint: str):
+    with DaemonClient(endpoint) as client:
+        error = error_of(client, STOP, timeout=60)
+    assert error.code == "daemon_unreachable"
+    assert "nothing was done" in error.message
+    assert "jesse-paperd" in error.hint
+
+
+@pytest.mark.usefixtures("socket_left_behind")
+def test_a_socket_left_behind_by_a_killed_daemon_is_no_daemon(endpoint: str):
+    with DaemonClient(endpoint) as client:
+        assert error_of(client, STOP).code == "daemon_unreachable"
+
+
+@pytest.mark.usefixtures("socket_left_behind")
+def test_i11_a_request_made_while_the_daemon_was_down_is_not_done_later(endpoint: str):
+    with DaemonClient(endpoint) as client:
+        assert error_of(client, STOP).code == "daemon_unreachable"
+        with FakeDaemon(endpoint, answering()) as daemon:
+            client.call(p.PaperListSessions())
+    assert [type(request.body) for request in daemon.requests] == [p.PaperListSessions]
+
+
+def test_silence_to_a_request_that_changes_something_leaves_it_open_whether_it_was_done(endpoint: str):
+    with FakeDaemon(endpoint, silent), DaemonClient(endpoint) as client:
+        error = error_of(client, STOP)
+    assert error.code == "timeout"
+    assert "may or may not" in error.message
+    assert "paper_status" in error.hint
+
+
+def test_silence_to_a_question_changed_nothing(endpoint: str):
+    with FakeDaemon(endpoint, silent), DaemonClient(endpoint) as client:
+        error = error_of(client, p.PaperListSessions())
+    assert error.code == "timeout"
+    assert "nothing was changed" in error.message
+
+
+def test_a_client_goes_on_after_silence(endpoint: str):
+    with FakeDaemon(endpoint, silent) as daemon, DaemonClient(endpoint) as client:
+        assert error_of(client, STOP).code == "timeout"
+        daemon.behaviour = answering()
+        assert client.call(p.PaperListSessions()) == EMPTY
+
+
+def test_i7_a_client_outlives_restarts_of_the_daemon(endpoint: str):
+    with DaemonClient(endpoint) as client:
+        for _ in range(3):
+            with FakeDaemon(endpoint, answering()):
+                assert client.call(p.PaperListSessions()) == EMPTY
+            assert error_of(client, STOP).code == "daemon_unreachable"
+
+
+def test_garbage_is_told_apart_from_silence(endpoint: str):
+    with FakeDaemon(endpoint, garbage), DaemonClient(endpoint) as client:
+        assert error_of(client, STOP, timeout=10).code == "version_mismatch"
+
+
+def test_threads_share_a_client_and_get_their_own_answers(endpoint: str):
+    def echo(frame: bytes) -> bytes | None:
+        session_id = daemon.requests[-1].body.session_id
+        return answering(p.Updated(session_id=session_id, status="updated", updated_fields=[]))(frame)
+
+    with (
+        FakeDaemon(endpoint, echo) as daemon,
+        DaemonClient(endpoint) as client,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        asked = [f"s{i}" for i in range(200)]
+        told = pool.map(lambda id: client.call(p.PaperStop(session_id=id)).session_id, asked)
+        assert list(told) == asked
+
+
+def test_a_slow_answer_holds_up_no_other_call(endpoint: str):
+    released = threading.Event()
+
+    def first_is_slow(frame: bytes) -> bytes | None:
+        return answering()(frame) if daemon.requests[-1].id != "slow" or released.is_set() else None
+
+    with FakeDaemon(endpoint, first_is_slow) as daemon, DaemonClient(endpoint) as client, ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(client.call, STOP, request_id="slow", timeout=4)
+        assert client.call(p.PaperListSessions()) == EMPTY
+        released.set()
+        assert slow.result() == EMPTY
+
+
+def test_an_answer_in_time_is_waited_for(endpoint: str):
+    released = threading.Event()
+    with (
+        FakeDaemon(endpoint, held_until(released, answering())),
+        DaemonClient(endpoint) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        answer = pool.submit(client.call, STOP, timeout=60)
+        released.set()
+        assert answer.result() == EMPTY
+
+
+def test_a_raw_request_in_json_is_answered_in_json(endpoint: str):
+    with FakeDaemon(endpoint, answering()), DaemonClient(endpoint) as client:
+        reply = client.raw(b'{"v":1,"id":"1","body":{"op":"paper_list_sessions"}}')
+    assert reply.startswith(b'{"v":1,"id":"1","body":{"kind":"sessions"')
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "said"),
+    [
+        ("tcp://127.0.0.1:5555", "CURVE"),
+        ("udp://127.0.0.1:5555", "ipc:///path"),
+        ("/run/daemon.sock", "ipc:///path"),
+        ("ipc://", "ipc:///path"),
+        ("", "ipc:///path"),
+        ("ipc:///" + "x" * 107, "107 bytes"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_is_refused(endpoint: str, said: str):
+    with pytest.raises(PaperError, match=said) as caught:
+        DaemonClient(endpoint)
+    assert caught.value.code == "invalid_argument"
+
+
+def test_a_malformed_address_is_refused_at_the_call():
+    with DaemonClient("tcp://nowhere:port", curve=Curve("x" * 40, "x" * 40, "x" * 40)) as client:
+        assert error_of(client, STOP).code == "invalid_argument"
