@@ -109,7 +109,7 @@ class Job:
 
     def __init__(self, home: Path, quick: bool) -> None:
         self.home = home
-        self.speed = 60 * (6000 if quick else 2000)
+        self.speed = 60 * (1500 if quick else 600)  # candles a second
         self.environment = {
             **os.environ,
             "JESSE_PAPER_HOME": str(home),
@@ -155,7 +155,7 @@ class Job:
             )
             check("the session runs", started["status"] == "running", started)
             pid = (await first.call("paper_status", session_id=SESSION))["health"]["pid"]
-            await self.watch(first, 0.3)
+            await self.watch(first, 0.25)
             seen = (await first.call("paper_status", session_id=SESSION))["health"]["candles"]
             console.rule("the façade is killed")
             os.kill(first.pid, signal.SIGKILL)
@@ -167,7 +167,7 @@ class Job:
                 (health["candles"] > seen and health["pid"] == pid),
                 health,
             )
-            await self.watch(second, 0.5)
+            await self.watch(second, 0.4)
             seen = (await second.call("paper_status", session_id=SESSION))["health"]["candles"]
 
             console.rule("the daemon is restarted")
@@ -180,11 +180,13 @@ class Job:
                 (health["candles"] > seen and health["pid"] == pid and health["restarts"] == 0),
                 health,
             )
-            await self.watch(second, 0.8)
+            await self.watch(second, 0.6)
 
             console.rule("what it did")
             for command in ("status", "trades", "equity", "metrics"):
-                console.print(self.cli(command, SESSION), markup=False)
+                shown = self.cli(command, SESSION)
+                console.print(shown, markup=False, soft_wrap=True)
+                check(f"jesse-paper {command} shows something", bool(shown))
             trades = await second.call("paper_get_trades", session_id=SESSION)
             check(f"it has closed trades: {trades['total_trades']}", trades["total_trades"] > 0)
 
@@ -193,8 +195,8 @@ class Job:
             check(f"it stopped: {stopped['stop_reason']}", stopped["status"] == "stopped", stopped)
             again = await second.call("paper_stop", session_id=SESSION)
             check("a second stop gives the same answer", again == stopped, again)
-            shown = ("total_return", "sharpe_ratio", "max_drawdown", "win_rate", "total_trades", "final_equity")
-            for name in shown:
+            names = ("total_return", "sharpe_ratio", "max_drawdown", "win_rate", "total_trades", "final_equity")
+            for name in names:
                 console.print(f"    {name:14} {stopped['final_metrics'][name]}")
             gone = await until(
                 "the session's process is gone", 5, lambda: not Path(f"/proc/{pid}").exists() or self.dead(pid)
@@ -250,6 +252,9 @@ class Job:
         if self.supervisord.poll() is None:
             self.supervisord.kill()
             return False
+        deadline = time.monotonic() + 10
+        while not all(self.dead(pid) for pid in processes) and time.monotonic() < deadline:
+            time.sleep(0.05)
         return all(self.dead(pid) for pid in processes)
 
 

@@ -46,10 +46,11 @@ def table(columns: list[str], rows: list[list[Any]], title: str = "") -> None:
     shown = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = any(isinstance(row[index], int | float) for row in rows)
-        shown.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        shown.add_column(column, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
         shown.add_row(*(_text(value) for value in row))
-    Console().print(shown)
+    # Into a pipe a table is as wide as it needs to be: there is no terminal whose width it could fit.
+    Console(width=None if sys.stdout.isatty() else 200).print(shown)
 
 
 def pairs(values: dict[str, Any], title: str = "") -> None:

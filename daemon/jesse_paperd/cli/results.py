@@ -23,7 +23,7 @@ def trades(session_id: str, limit: int | None, offset: int | None, as_json: bool
         return print_json(answer)
     rows = [
         [
-            *(t.trade_id, t.side, t.entry_time, t.exit_time, t.entry_price, t.exit_price),
+            *(t.trade_id, t.side, minute(t.entry_time), minute(t.exit_time), t.entry_price, t.exit_price),
             *(t.size, t.pnl, percent(t.pnl_pct), t.fees, t.exit_reason),
         ]
         for t in answer.trades
@@ -75,6 +75,11 @@ def metrics(session_id: str, returns_interval: str | None, as_json: bool) -> Non
     return print_json(answer) if as_json else show_metrics(answer.metrics)
 
 
+def minute(time: str) -> str:
+    """A time of the wire to the minute, as people read it."""
+    return time[:16].replace("T", " ")
+
+
 def plot_equity(answer: wire.Equity) -> None:
     """Equity above, drawdown below, as text."""
     import plotext
@@ -87,9 +92,10 @@ def plot_equity(answer: wire.Equity) -> None:
         ("drawdown, %", [-100 * p.drawdown for p in answer.equity_curve], 9),
     ):
         plotext.clear_figure()
-        plotext.theme("clear" if not sys.stdout.isatty() else "default")
+        plotext.theme("default" if sys.stdout.isatty() else "clear")
         plotext.plot(hours, values, marker="braille")
         plotext.xticks(ticks, [labels[i] for i in ticks])
         plotext.title(title)
         plotext.plotsize(min(110, plotext.terminal_width() or 100), height)
-        plotext.show()
+        drawn = plotext.build()
+        click.echo(drawn if sys.stdout.isatty() else plotext.uncolorize(drawn))
