@@ -58,7 +58,8 @@ def equity_curve(
     until: int | None = None,
     max_points: int | None = None,
 ) -> EquityCurve:
-    """The curve as of the state's last refresh, points with `since` ≤ time ≤ `until` (ms), the newest kept.
+    """The curve as of the state's last refresh, points with `since` ≤ time ≤ `until` (ms), the newest
+    `max_points` (at least 1) of them.
 
     Costs the points that are returned; below one hour also the samples between them.
     """
@@ -77,10 +78,8 @@ def equity_curve(
     last = [path.last_at] if partial else []
 
     total = len(start) + len(ends) + len(last)
-    kept = len(ends) if max_points is None else max(0, max_points - len(last))
-    at = np.array([*start, *ends[max(0, len(ends) - kept) :], *last], dtype=np.int64)
-    if max_points is not None:
-        at = at[max(0, len(at) - max_points) :]
+    kept = total if max_points is None else min(max_points, total)
+    at = np.array([*start, *ends[max(0, len(ends) - kept) :], *last], dtype=np.int64)[-kept:]
     if not len(at):
         return _no_points(total)
 
