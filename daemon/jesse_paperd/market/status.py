@@ -48,19 +48,19 @@ class Event(Struct, tag_field="event", frozen=True, kw_only=True):
     """A line that the feed writes."""
 
 
-class FeedReady(Event, tag="ready"):
+class FeedReady(Event, tag="ready", frozen=True, kw_only=True):
     """The feed holds the candle stores and takes wishes."""
 
     pid: int
 
 
-class FeedProblem(Event, tag="problem"):
+class FeedProblem(Event, tag="problem", frozen=True, kw_only=True):
     """Something the daemon should log: a line that is no wish list, an exchange that cannot be followed."""
 
     message: str
 
 
-class CandleClosed(Event, tag="candle"):
+class CandleClosed(Event, tag="candle", frozen=True, kw_only=True):
     """More minutes are final and can be read: ring the sessions of this market."""
 
     exchange: str
@@ -68,7 +68,7 @@ class CandleClosed(Event, tag="candle"):
     upto: int
 
 
-class MarketState(Event, tag="market"):
+class MarketState(Event, tag="market", frozen=True, kw_only=True):
     """One market, whenever something of it changed, at most once a second."""
 
     exchange: str
@@ -94,7 +94,7 @@ class MarketState(Event, tag="market"):
     stale_times: int = 0
 
 
-class ExchangeState(Event, tag="exchange"):
+class ExchangeState(Event, tag="exchange", frozen=True, kw_only=True):
     """One exchange, whenever something of it changed, at most once a second."""
 
     exchange: str

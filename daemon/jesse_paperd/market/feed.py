@@ -1,0 +1,209 @@
+"""The feed process: follows exchanges for all sessions, told by the daemon what to follow.
+
+    python -m jesse_paperd.market.feed --home HOME [--config FILE]
+
+Wishes come in on stdin, events go out on stdout (status.py); the log goes to stderr. End of input ends it, so a feed
+never outlives its daemon. It holds a lock while it writes candle stores: a second feed waits for the first to leave.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from jesse_paperd.market import config
+from jesse_paperd.market.config import ExchangeSettings
+from jesse_paperd.market.exchanges import resolve
+from jesse_paperd.market.gate import Gate
+from jesse_paperd.market.limits import LIMITS
+from jesse_paperd.market.status import (
+    Event,
+    ExchangeState,
+    FeedProblem,
+    FeedReady,
+    MarketState,
+    WishList,
+    decode_wishes,
+    encode,
+)
+from jesse_paperd.market.venue import Venue
+from jesse_paperd.store.candle_store import CandleStore
+from jesse_paperd.store.layout import Layout
+from jesse_paperd.wire.errors import PaperError
+
+#: Seconds between looks at the state of all markets.
+TICK = 1.0
+#: Unread output that is tolerated; beyond it, states wait until the daemon reads again.
+OUTPUT_LIMIT = 1 << 20
+
+log = logging.getLogger(__name__)
+
+
+def local_milliseconds() -> int:
+    """The local clock, in milliseconds UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Feed:
+    """All exchanges that are followed."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        settings: dict[str, ExchangeSettings],
+        emit: Callable[[Event], None],
+        local_clock: Callable[[], int] = local_milliseconds,
+    ) -> None:
+        self._layout = layout
+        self._settings = settings
+        self._emit = emit
+        self._local_clock = local_clock
+        self._venues: dict[str, Venue] = {}
+        self._gates: dict[tuple[str, bool, str], Gate] = {}
+        self._told: dict[tuple[str, str], Event] = {}
+
+    async def follow(self, wishes: WishList) -> None:
+        """Follow exactly these markets. What cannot be followed is reported and left out."""
+        wanted: dict[str, dict[str, int]] = {}
+        for wish in wishes.markets:
+            try:
+                exchange = resolve(wish.exchange)
+                if not exchange.live:
+                    raise PaperError("feed_unavailable", f"{exchange.name} has no live candles")
+            except PaperError as error:
+                self._emit(FeedProblem(message=f"{wish.symbol}: {error.message}"))
+                continue
+            since = max(0, wish.since) // 60_000 * 60_000
+            markets = wanted.setdefault(exchange.name, {})
+            markets[wish.symbol] = min(since, markets.get(wish.symbol, since))
+        for name in self._venues.keys() - wanted.keys():
+            await self._venues.pop(name).close()
+        for name, markets in wanted.items():
+            try:
+                venue = self._venues.get(name) or self._open(name)
+            except PaperError as error:
+                self._emit(FeedProblem(message=f"{name}: {error.message}"))
+                continue
+            await venue.follow(markets)
+        self._told = {key: event for key, event in self._told.items() if key[1] in wanted.get(key[0], {"": 0})}
+
+    def _open(self, name: str) -> Venue:
+        exchange = resolve(name)
+        settings = self._settings.get(name, ExchangeSettings())
+        limits = LIMITS[exchange.ccxt]
+        host = (exchange.ccxt, exchange.testnet, str(settings.urls))
+        if host not in self._gates:
+            budget = settings.weight_per_minute or limits.budget
+            self._gates[host] = Gate(budget, asyncio.get_running_loop().time)
+        store = CandleStore(self._layout.candle_store(name))
+        venue = Venue(exchange, settings, limits, self._gates[host], store, self._local_clock, self._emit)
+        self._venues[name] = venue
+        return venue
+
+    def report(self) -> None:
+        """Emit the states that changed since they were last told."""
+        for venue in self._venues.values():
+            for event in venue.observe():
+                assert isinstance(event, MarketState | ExchangeState)
+                key = (event.exchange, event.symbol if isinstance(event, MarketState) else "")
+                if self._told.get(key) != event:
+                    self._told[key] = event
+                    self._emit(event)
+
+    async def close(self) -> None:
+        """Stop following everything."""
+        for venue in self._venues.values():
+            await venue.close()
+        self._venues.clear()
+
+
+async def serve(
+    layout: Layout, settings: dict[str, ExchangeSettings], local_clock: Callable[[], int] = local_milliseconds
+) -> None:
+    """Follow what stdin says until it ends, or until SIGTERM."""
+    loop = asyncio.get_running_loop()
+    wishes = asyncio.StreamReader(limit=1 << 24)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(wishes), sys.stdin)
+    output, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, sys.stdout)
+
+    def emit(event: Event) -> None:
+        # A daemon that does not read for a while must not stop the candles: a candle's event is only a doorbell.
+        if output.get_write_buffer_size() < OUTPUT_LIMIT and not output.is_closing():
+            output.write(encode(event) + b"\n")
+
+    async def report() -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            if output.get_write_buffer_size() < OUTPUT_LIMIT // 2:
+                feed.report()
+
+    feed = Feed(layout, settings, emit, local_clock)
+    lock = os.open(layout.home / "candles" / "feed.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    work = asyncio.create_task(_work(feed, lock, wishes, emit))
+    reporting = asyncio.create_task(report())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, work.cancel)
+    try:
+        await work
+    except asyncio.CancelledError:
+        log.info("told to stop")
+    finally:
+        reporting.cancel()
+        await feed.close()
+        output.close()
+        os.close(lock)
+
+
+async def _work(feed: Feed, lock: int, wishes: asyncio.StreamReader, emit: Callable[[Event], None]) -> None:
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:  # the feed of a daemon that just died is still leaving
+            if wishes.at_eof():
+                return
+            await asyncio.sleep(0.2)
+    emit(FeedReady(pid=os.getpid()))
+    while line := await wishes.readline():
+        try:
+            await feed.follow(decode_wishes(line))
+        except msgspec.DecodeError as error:
+            emit(FeedProblem(message=f"not a wish list: {error}: {line[:200].decode(errors='replace')!r}"))
+
+
+def main() -> int:
+    """Run the feed; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m jesse_paperd.market.feed", description="Follows exchanges.")
+    parser.add_argument("--home", type=Path, required=True, help="the daemon's home directory")
+    parser.add_argument("--config", type=Path, help="its configuration file; default: HOME/config.toml")
+    arguments = parser.parse_args()
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+    )
+    logging.getLogger("ccxt").setLevel(logging.WARNING)
+    layout = Layout(arguments.home.absolute())
+    try:
+        settings = config.load(arguments.config or layout.home / "config.toml")
+        layout.prepare()
+    except PaperError as error:
+        log.error("%s%s", error.message, f" ({error.hint})" if error.hint else "")
+        return error.kind.exit_status
+    asyncio.run(serve(layout, settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""One exchange: its client, its clock, its candle store and the markets that are followed on it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from jesse_paperd.market.clock import VenueClock
+from jesse_paperd.market.config import ExchangeSettings
+from jesse_paperd.market.exchanges import Exchange
+from jesse_paperd.market.follower import Follower
+from jesse_paperd.market.gate import Gate, SourceError, backoff
+from jesse_paperd.market.limits import Limits
+from jesse_paperd.market.source import CcxtSource
+from jesse_paperd.market.status import CandleClosed, Event, ExchangeState
+from jesse_paperd.store.candle_store import CandleStore
+
+#: Last prices are a convenience: they leave this share of the budget alone.
+PRICES_RESERVE = 0.5
+
+log = logging.getLogger(__name__)
+
+
+class Venue:
+    """An exchange while at least one of its markets is followed."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        settings: ExchangeSettings,
+        limits: Limits,
+        gate: Gate,
+        store: CandleStore,
+        local_clock: Callable[[], int],
+        announce: Callable[[CandleClosed], None],
+    ) -> None:
+        self.exchange = exchange
+        self.limits = limits
+        self.gate = gate
+        self.store = store
+        self.announce = announce
+        self.clock = VenueClock(local_clock, asyncio.get_running_loop().time)
+        self._settings = settings
+        self._source = CcxtSource(exchange, settings, self.clock)
+        self._found: set[str] = set()
+        self._followers: dict[str, tuple[Follower, asyncio.Task[None]]] = {}
+        self._asking = asyncio.Lock()  # for what all markets need once: the time, the list of markets
+        self._time_failures = 0
+        self._time_not_before = 0.0
+        self._chance = random.Random()
+        self._prices = asyncio.create_task(self._follow_prices())
+
+    @property
+    def symbols(self) -> list[str]:
+        """The markets that are followed."""
+        return list(self._followers)
+
+    async def follow(self, wanted: dict[str, int]) -> None:
+        """Follow exactly these markets, each from its first wanted minute on."""
+        for symbol, since in wanted.items():
+            if symbol in self._followers:
+                self._followers[symbol][0].want(since)
+            else:
+                follower = Follower(self, symbol, since)
+                self._followers[symbol] = (follower, asyncio.create_task(follower.run()))
+        for symbol in self._followers.keys() - wanted.keys():
+            _, task = self._followers.pop(symbol)
+            await _ended(task)
+
+    async def close(self) -> None:
+        """Stop following and close the connections and the store."""
+        await self.follow({})
+        await _ended(self._prices)
+        await self._source.close()
+        self.store.close()
+
+    async def time(self) -> int:
+        """The exchange's time now, measured again when that is due; a failure to measure is no failure to know."""
+        if self._source.tells_time and self.clock.due():
+            async with self._asking:
+                loop_time = asyncio.get_running_loop().time()
+                if self.clock.due() and loop_time >= self._time_not_before:
+                    try:
+                        await self.gate.request(self.limits.time, self._source.time)
+                        self._time_failures = 0
+                    except SourceError as error:
+                        self._time_failures += 1
+                        self._time_not_before = loop_time + backoff(self._time_failures, 60, self._chance)
+                        log.warning("%s: its clock cannot be measured: it %s", self.exchange.name, error.message)
+        return self.clock.now()
+
+    async def find(self, symbol: str) -> None:
+        """Make a pair known to the client: from the store, or from the exchange's list of markets.
+
+        Raises:
+            SourceError: `unknown` when the exchange does not have it; or the list could not be had.
+        """
+        if symbol in self._found:
+            return
+        async with self._asking:
+            listing = self.store.listing(symbol)
+            if listing is None:
+                listing = await self.gate.request(self.limits.listing, lambda: self._source.listing(symbol))
+                self.store.keep_listing(symbol, listing, self.clock.now())
+            self._source.know(symbol, listing)
+            self._found.add(symbol)
+
+    async def candles(self, symbol: str, since: int | None, limit: int, reserve: float) -> tuple[list[list[Any]], int]:
+        """Rows of candles, and the exchange's time at which they were asked for."""
+        asked = 0
+
+        async def ask() -> list[list[Any]]:
+            nonlocal asked
+            asked = self.clock.now()
+            return await self._source.candles(symbol, since, limit)
+
+        rows = await self.gate.request(self.limits.weight_of(limit), ask, reserve)
+        return rows, asked
+
+    def observe(self) -> list[Event]:
+        """The state of the exchange and of each market now."""
+        if self.clock.jumped():
+            return []  # the local clock was set: nothing can be said before it is measured again
+        markets: list[Event] = [follower.observe() for follower, _ in self._followers.values()]
+        rest = self.gate.closed_for()
+        return [
+            ExchangeState(
+                exchange=self.exchange.name,
+                state=self.gate.condition,
+                reason=self.gate.reason,
+                retry_at=self.clock.local() + int(rest * 1000) if rest else None,
+                clock_offset_ms=self.clock.offset,
+                clock_uncertainty_ms=self.clock.uncertainty,
+                markets=len(markets),
+                requests=self.gate.requests,
+                failures=self.gate.failures,
+                weight_last_minute=self.gate.weight_last_minute(),
+                weight_limit=self.gate.limit,
+            ),
+            *markets,
+        ]
+
+    async def _follow_prices(self) -> None:
+        """Ask for the last prices now and then, when the budget has room."""
+        pause, failures = self._settings.price_seconds, 0
+        if not pause or not self._source.tells_prices:
+            return
+        while True:
+            await asyncio.sleep(pause + (backoff(failures, 300, self._chance) if failures else 0))
+            symbols = sorted(self._found & self._followers.keys())
+            if not symbols or not self.gate.has_spare(self.limits.prices, PRICES_RESERVE):
+                continue
+            try:
+                prices = await self.gate.request(self.limits.prices, partial(self._source.prices, symbols))
+                failures = 0
+            except SourceError as error:
+                failures += 1
+                log.info("%s: no last prices: it %s", self.exchange.name, error.message)
+                continue
+            for symbol, (price, at) in prices.items():
+                if symbol in self._followers:
+                    self._followers[symbol][0].mark(price, at)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
