@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jesse_paperd.config import Config
 from jesse_paperd.market.exchanges import resolve
-from jesse_paperd.store.candles import MINUTE, keep_candle_file
+from jesse_paperd.store.candles import MINUTE, ReplayedCandles, keep_candle_file
 from jesse_paperd.store.layout import Layout
 from jesse_paperd.store.registry import now_ms
 from jesse_paperd.store.spec import SessionSpec, jesse_timeframe
@@ -44,7 +44,7 @@ def prepare(config: Config, layout: Layout, body: PaperStart, session_id: str) -
         shutil.rmtree(files.root, ignore_errors=True)
         raise
     created_at = now_ms()
-    return SessionSpec(
+    spec = SessionSpec(
         session_id=session_id,
         strategy=body.strategy,
         symbol=body.symbol,
@@ -69,6 +69,13 @@ def prepare(config: Config, layout: Layout, body: PaperStart, session_id: str) -
         live_from=None if candle_files else created_at // MINUTE * MINUTE,
         candle_seconds=config.limits.candle_seconds,
     )
+    if candle_files:
+        try:
+            ReplayedCandles(layout, spec)  # refuses files that end before the warm-up does
+        except PaperError:
+            shutil.rmtree(files.root, ignore_errors=True)
+            raise
+    return spec
 
 
 def new_session_id() -> str:
