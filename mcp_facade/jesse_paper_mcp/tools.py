@@ -99,7 +99,8 @@ TOOLS = (
         "Performance metrics",
         "Performance and risk of a paper trading session, running or ended: return, Sharpe and Sortino ratio, "
         "drawdown, win rate, profit factor, average trades, value at risk, volatility. Undefined ones are null, with "
-        "the reason in `undefined`. Use it to judge a strategy; few trades or observations prove little.",
+        "the reason in `undefined`. Use it to judge a strategy; few trades or observations prove little. Simulated "
+        "money only.",
     ),
     Tool(
         p.PaperListSessions,

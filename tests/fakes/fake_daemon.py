@@ -70,6 +70,8 @@ class FakeDaemon:
         self.endpoint = endpoint
         self.behaviour = behaviour
         self.frames: list[bytes] = []
+        #: Set once it has received a request.
+        self.asked = threading.Event()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
         self._router.setsockopt(zmq.LINGER, 0)
@@ -104,6 +106,7 @@ class FakeDaemon:
         while stopped not in dict(poller.poll()):
             peer, empty, frame = self._router.recv_multipart()
             self.frames.append(frame)
+            self.asked.set()
             reply = self.behaviour(frame)
             if reply is not None:
                 self._router.send_multipart([peer, empty, reply])
