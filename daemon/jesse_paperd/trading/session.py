@@ -26,6 +26,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import jesse.indicators  # noqa: F401 - nearly every strategy imports it: 0.2 s, paid once in the zygote
 import msgspec
 
 from jesse_paperd.process.doorbell import Doorbell
