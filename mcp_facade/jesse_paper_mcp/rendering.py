@@ -51,20 +51,30 @@ def success(answer: Answer) -> JSON:
 
 def failure(tool: str, error: PaperError, *, read_only: bool) -> JSON:
     """The result of a call that was not done: what failed, whether anything was done, what to do next, the code."""
-    outcome = "" if read_only or "nothing was" in error.message.lower() else _outcome(error)
-    next_step = error.hint or _NEXT_STEPS.get(error.code) or ("Try again later." if error.kind.retryable else "")
     separator = "\n" if "\n" in error.message else " "
-    advice = " ".join(part for part in (outcome, next_step, f"[{error.code}]") if part)
-    return {
-        "content": [{"type": "text", "text": f"{tool} failed: {error.message}{separator}{advice}"}],
-        "isError": True,
-    }
+    advice = [_outcome(error, read_only), *_next_steps(error), f"[{error.code}]"]
+    text = f"{tool} failed: {_sentence(error.message)}{separator}{' '.join(part for part in advice if part)}"
+    return {"content": [{"type": "text", "text": text}], "isError": True}
 
 
-def _outcome(error: PaperError) -> str:
-    if error.code not in _UNCLEAR:
-        return "Nothing was changed."
-    return "" if "may or may not" in error.message else "It may or may not have been done."
+def _outcome(error: PaperError, read_only: bool) -> str:
+    if read_only or "nothing was" in error.message or "may or may not" in error.message:
+        return ""
+    return "It may or may not have been done." if error.code in _UNCLEAR else "Nothing was changed."
+
+
+def _next_steps(error: PaperError) -> list[str]:
+    """The error's own hint, and the step that its code suggests unless the hint says what to do already."""
+    step = _NEXT_STEPS.get(error.code, "Try again later." if error.kind.retryable else "")
+    if not error.hint:
+        return [step]
+    hint = _sentence(error.hint[:1].upper() + error.hint[1:])
+    return [hint, step] if "paper_" in step and "paper_" not in hint else [hint]
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if text.endswith((".", "!", "?", ":")) else f"{text}."
 
 
 def _compact(content: JSON) -> str:

@@ -106,13 +106,13 @@ def test_bad_arguments_are_a_result_that_names_every_problem_and_nothing_is_sent
 
 
 def test_a_refusal_says_what_failed_that_nothing_was_done_and_what_to_do_next(endpoint: str):
-    refusal = PaperError("session_not_found", "No session 'a'.")
+    refusal = PaperError("session_not_found", "no session has the id 'a'", "the newest are: b, c")
     with FakeDaemon(endpoint, answering(refusal)):
         result = call(endpoint, "paper_stop", {"session_id": "a"})
     assert result.isError
     assert text_of(result) == (
-        "paper_stop failed: No session 'a'. Nothing was changed. Call paper_list_sessions for the sessions that exist. "
-        "[session_not_found]"
+        "paper_stop failed: no session has the id 'a'. Nothing was changed. The newest are: b, c. "
+        "Call paper_list_sessions for the sessions that exist. [session_not_found]"
     )
 
 

@@ -32,11 +32,17 @@ async def connected(endpoint: str, *options: str) -> AsyncIterator[ClientSession
 def with_client(endpoint: str, conversation: Callable[[ClientSession], Awaitable[Any]], *options: str) -> Any:
     """The result of a conversation with a façade on this endpoint."""
 
-    async def run() -> Any:
+    async def run() -> tuple[Any, Exception | None]:
         async with connected(endpoint, *options) as session:
-            return await conversation(session)
+            try:
+                return await conversation(session), None
+            except Exception as error:  # noqa: BLE001 - raised again, out of reach of the client's task groups
+                return None, error
 
-    return anyio.run(run)
+    result, error = anyio.run(run)
+    if error is not None:
+        raise error
+    return result
 
 
 def call(endpoint: str, name: str, arguments: dict[str, Any] | None = None) -> CallToolResult:
