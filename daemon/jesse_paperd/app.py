@@ -14,16 +14,19 @@ import os
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from jesse_paperd.config import Config, load
+from jesse_paperd.market.config import settings_of
 from jesse_paperd.process.zygote import Zygote
 from jesse_paperd.service.answers import Answers
 from jesse_paperd.service.handlers import Handlers
 from jesse_paperd.service.ledgers import Ledgers
-from jesse_paperd.service.manager import SessionManager
+from jesse_paperd.service.feed import FeedKeeper
+from jesse_paperd.service.manager import SessionManager, ring
 from jesse_paperd.service.server import Server
 from jesse_paperd.store.journal import Outcome
 from jesse_paperd.store.layout import Layout
@@ -37,7 +40,7 @@ _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THR
 _GRACE_SECONDS = 5.0
 
 
-async def run(config: Config, layout: Layout) -> None:
+async def run(config: Config, layout: Layout, config_file: Path) -> None:
     """Serve until a signal to end comes."""
     registry = Registry(layout.registry)
     zygote = Zygote("jesse_paperd.trading.session", layout.zygote, _ONE_THREAD)
@@ -57,8 +60,9 @@ async def run(config: Config, layout: Layout) -> None:
             registry.end(record.session_id, ended_at, msgspec.json.encode(final).decode())
             log.info("session %s ended: %s", record.session_id, final.stop_reason)
 
-    manager = SessionManager(config, layout, registry, zygote, conclude)
-    handlers = Handlers(config, layout, registry, manager, zygote, answers, readers)
+    feed = FeedKeeper(layout.home, config_file, config.restart, partial(ring, layout))
+    manager = SessionManager(config, layout, registry, zygote, feed, conclude)
+    handlers = Handlers(config, layout, registry, manager, zygote, feed, answers, readers)
     server = Server(config, handlers)
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -73,6 +77,7 @@ async def run(config: Config, layout: Layout) -> None:
     serving.cancel()
     await server.close(_GRACE_SECONDS)
     await manager.close()
+    await feed.close()
     zygote.close()
     readers.shutdown(wait=False, cancel_futures=True)
     registry.close()
@@ -111,10 +116,12 @@ def main() -> None:
     try:
         config = load(arguments.config)
         layout = Layout(Path(config.home))
+        config_file = arguments.config.absolute() if arguments.config else layout.home / "config.toml"
+        settings_of(config.exchanges, str(config_file))
         layout.prepare()
         lock = take_lock(layout)
         os.chdir(layout.home)
-        asyncio.run(run(config, layout))
+        asyncio.run(run(config, layout, config_file))
         os.close(lock)
     except PaperError as error:
         sys.stderr.write(f"jesse-paperd: {error.message}\n" + (f"  {error.hint}\n" if error.hint else ""))

@@ -10,6 +10,7 @@ import msgspec
 from jesse_paperd.analytics.equity import equity_curve
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.analytics.trades import trade_page
+from jesse_paperd.market.status import MarketState
 from jesse_paperd.process import identity, lease
 from jesse_paperd.service.ledgers import Ledger, Ledgers
 from jesse_paperd.store.journal import OrderRow, Outcome, PositionRow, Progress
@@ -24,12 +25,13 @@ _MINUTE = 60_000
 
 @dataclass(frozen=True)
 class ProcessView:
-    """What the manager knows of a session's process, taken at one moment. Times are wall-clock seconds."""
+    """What the daemon knows of a session's process and markets at one moment. Times are wall-clock seconds."""
 
     pid: int | None = None
-    deaths: int = 0
     reason: str = ""
     next_try: float | None = None
+    markets: tuple[MarketState, ...] = ()
+    feed_down_since: int | None = None  # milliseconds
 
 
 def state_of(
@@ -120,17 +122,21 @@ class Answers:
             metrics = metrics_of(ledger.state)
             progress = ledger.reader.progress()
             outcome = ledger.reader.outcome()
-            positions = [_position(row, progress) for row in ledger.reader.positions()]
+            positions = [_position(row, progress, view) for row in ledger.reader.positions()]
             orders = [_order(row) for row in ledger.reader.orders("status = 'ACTIVE'")]
             health = self._health(record, view, progress, outcome, ledger)
         ended = outcome.ended_at if outcome is not None else record.ended_at
+        # Between candles the last traded price moves what is open; the metrics stay on closed candles.
+        since_candle = 0.0
+        if positions and view.markets:
+            since_candle = sum(p.unrealized_pnl for p in positions) - metrics.unrealized_pnl
         return wire.Status(
             session_id=spec.session_id,
             status=state_of(record, view, progress, outcome),
             strategy=spec.strategy,
             symbol=spec.symbol,
-            current_equity=metrics.current_equity,
-            unrealized_pnl=metrics.unrealized_pnl,
+            current_equity=metrics.current_equity + since_candle,
+            unrealized_pnl=metrics.unrealized_pnl + since_candle,
             positions=positions,
             open_orders=orders,
             metrics=metrics,
@@ -248,6 +254,14 @@ class Answers:
             elif beat is not None and (age := time.time() - beat) > self._stalled_seconds:
                 state = "stalled"
                 reasons.append(f"its process has shown no sign of life for {age:.0f} seconds")
+        feed_state = "replay"
+        if not record.spec.candle_files:
+            feed_state = _feed_state(view)
+            if state in ("ok", "warming_up") and feed_state == "stale":
+                state = "stale"
+            reasons += [market.reason for market in view.markets if market.reason]
+            if view.feed_down_since is not None:
+                reasons.append(f"the feed process is down since {to_text(view.feed_down_since)}")
         last = progress.last_candle if progress is not None else None
         return wire.Health(
             state=state,
@@ -256,15 +270,28 @@ class Answers:
             last_candle_age_seconds=None
             if last is None or record.spec.candle_files
             else max(0.0, (now_ms() - last - _MINUTE) / 1000),
-            feed_state="replay" if record.spec.candle_files else "live",
+            feed_state=feed_state,
             candles=progress.candles if progress is not None else 0,
             gaps=progress.gaps if progress is not None else 0,
             missing_minutes=progress.missing if progress is not None else 0,
             missed_decisions=progress.missed_decisions if progress is not None else 0,
             restarts=events.get("restarted", 0),
             next_try=to_text(int(view.next_try * 1000)) if view.next_try is not None else None,
+            progress=min((m.progress for m in view.markets), default=None) if state == "warming_up" else None,
             pid=view.pid,
         )
+
+
+#: Worst first: a session is as well fed as the worst of its markets.
+_FEED_STATES = ("refused", "stale", "starting", "warming_up", "quiet", "live")
+
+
+def _feed_state(view: ProcessView) -> str:
+    if view.feed_down_since is not None:
+        return "stale"
+    known = [market.state for market in view.markets]
+    worst = next((state for state in _FEED_STATES if state in known), "starting")
+    return "stale" if worst == "refused" else worst
 
 
 def _hours(record: Record, ended: int | None) -> float:
@@ -277,8 +304,14 @@ def _reason(record: Record, outcome: Outcome | None) -> str:
     return "failed" if record.failure is not None else "stopped" if record.ended_at is not None else ""
 
 
-def _position(row: PositionRow, progress: Progress | None) -> wire.Position:
-    price = progress.last_close if progress is not None and progress.last_close is not None else row.entry_price
+def _position(row: PositionRow, progress: Progress | None, view: ProcessView) -> wire.Position:
+    """A position, marked to the last traded price where that is newer than the last candle."""
+    price, at = row.entry_price, row.opened_at
+    if progress is not None and progress.last_close is not None and progress.last_candle is not None:
+        price, at = progress.last_close, progress.last_candle + _MINUTE
+    for market in view.markets:
+        if market.symbol == row.symbol and market.last_price is not None and (market.last_price_at or 0) > at:
+            price, at = market.last_price, market.last_price_at or at
     size = abs(row.qty)
     direction = 1 if row.side == "long" else -1
     return wire.Position(
@@ -291,7 +324,7 @@ def _position(row: PositionRow, progress: Progress | None) -> wire.Position:
         leverage=row.leverage,
         liquidation_price=row.liquidation_price,
         opened_at=to_text(row.opened_at),
-        price_time=to_text(progress.last_candle + _MINUTE) if progress and progress.last_candle else None,
+        price_time=to_text(at),
     )
 
 

@@ -15,6 +15,7 @@ import jesse_paperd
 from jesse_paperd.config import Config
 from jesse_paperd.process.zygote import Zygote
 from jesse_paperd.service.answers import Answers, ProcessView, stopped_from
+from jesse_paperd.service.feed import FeedKeeper
 from jesse_paperd.service.manager import SessionManager, read_outcome, read_progress
 from jesse_paperd.service.preparation import new_session_id, prepare, whole_leverage
 from jesse_paperd.store.layout import Layout
@@ -36,6 +37,7 @@ class Handlers:
         registry: Registry,
         manager: SessionManager,
         zygote: Zygote,
+        feed: FeedKeeper,
         answers: Answers,
         readers: ThreadPoolExecutor,
     ) -> None:
@@ -44,6 +46,7 @@ class Handlers:
         self._registry = registry
         self._manager = manager
         self._zygote = zygote
+        self._feed = feed
         self._answers = answers
         self._readers = readers
         self._started_at = now_ms()
@@ -235,7 +238,9 @@ class Handlers:
             return ProcessView()
         pid = run.process.identity.pid if run.process is not None else None
         next_try = run.next_try if run.next_try is not None and run.next_try > time.time() else None
-        return ProcessView(pid, run.backoff.deaths, run.reason, next_try)
+        record = self._registry.get(session_id)
+        markets = self._feed.states_of(record.spec) if record is not None else []
+        return ProcessView(pid, run.reason, next_try, tuple(markets), self._feed.down_since)
 
     async def _read(self, question: Callable[..., Result], *arguments: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._readers, question, *arguments)

@@ -26,6 +26,7 @@ from jesse_paperd.process import doorbell, lease
 from jesse_paperd.process.identity import Identity, send_signal, watch
 from jesse_paperd.process.restart import Backoff
 from jesse_paperd.process.zygote import Zygote, ZygoteUnavailable
+from jesse_paperd.service.feed import FeedKeeper
 from jesse_paperd.store.journal import JournalReader, Outcome, Progress
 from jesse_paperd.store.layout import Layout, SessionFiles
 from jesse_paperd.store.registry import Record, Registry
@@ -48,7 +49,7 @@ class Process:
         """Wait for its death."""
         loop = asyncio.get_running_loop()
         dead = loop.create_future()
-        loop.add_reader(self.pidfd, lambda: dead.done() or dead.set_result(None))
+        loop.add_reader(self.pidfd, lambda: None if dead.done() else dead.set_result(None))
         try:
             await dead
         finally:
@@ -89,12 +90,14 @@ class SessionManager:
         layout: Layout,
         registry: Registry,
         zygote: Zygote,
+        feed: FeedKeeper,
         conclude: Callable[[Record, Outcome | None], Awaitable[None]],
     ) -> None:
         self._config = config
         self._layout = layout
         self._registry = registry
         self._zygote = zygote
+        self._feed = feed
         self._conclude = conclude
         self._runs: dict[str, Run] = {}
 
@@ -158,11 +161,12 @@ class SessionManager:
 
     def ring(self, session_id: str) -> None:
         """Have a session look at the registry and its candles again."""
-        doorbell.ring(self._layout.session(session_id).doorbell)
+        ring(self._layout, session_id)
 
     def abandon(self, session_id: str) -> None:
         """Stop trying to start a session that has no process."""
         run = self._runs.pop(session_id, None)
+        self._feed.leave(session_id)
         if run is not None and run.task is not None:
             run.task.cancel()
 
@@ -190,6 +194,8 @@ class SessionManager:
         policy = self._config.restart
         backoff = Backoff(policy.limit, policy.first_seconds, policy.longest_seconds, policy.settled_seconds)
         run = self._runs[session_id] = Run(session_id, backoff)
+        if (record := self._registry.get(session_id)) is not None:
+            self._feed.follow(record.spec)
         # Adoption needs no waiting: with a hundred living sessions, all are known when this returns.
         run.process = self._adopt(session_id)
         run.task = asyncio.create_task(self._keep(run), name=f"session {session_id}")
@@ -240,6 +246,7 @@ class SessionManager:
 
     def _end(self, run: Run) -> None:
         self._runs.pop(run.session_id, None)
+        self._feed.leave(run.session_id)
         run.ended.set()
 
     async def _wait_or_give_up(self, run: Run) -> bool:
@@ -311,6 +318,11 @@ class SessionManager:
             if folder.name not in known and self._adopt(folder.name) is None:
                 log.info("removing %s: its start was cut off", folder)
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def ring(layout: Layout, session_id: str) -> None:
+    """Ring a session's doorbell."""
+    doorbell.ring(layout.session(session_id).doorbell)
 
 
 def read_progress(files: SessionFiles) -> Progress | None:

@@ -62,3 +62,14 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def warmup_minutes(self) -> int:
         return self.warmup_candles * self.largest_timeframe_minutes
+
+    @property
+    def live_since(self) -> int:
+        """The first minute a live session needs, in milliseconds.
+
+        Its warm-up begins with a whole candle of the largest timeframe, by the clock, and has the candle that is
+        forming at the start beside the whole ones.
+        """
+        assert self.live_from is not None
+        length = self.largest_timeframe_minutes * 60_000
+        return self.live_from // length * length - self.warmup_minutes * 60_000

@@ -24,7 +24,7 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import jesse.indicators  # noqa: F401 - nearly every strategy imports it: 0.2 s, paid once in the zygote
 import msgspec
@@ -54,6 +54,14 @@ _IDLE_SECONDS = 1.0
 log = logging.getLogger("session")
 
 
+class Wishes(Protocol):
+    """What is asked of a session: `store.registry.Intents`, or what stands in its place without a daemon."""
+
+    def wants_stop(self) -> bool: ...
+
+    def leverages(self, after: int, /) -> list[tuple[int, int]]: ...
+
+
 class CandleTimeout(BaseException):
     """A strategy took longer over a candle than it may. No `Exception`: strategies that catch those do not catch it."""
 
@@ -77,7 +85,7 @@ class Session:
         self._block = 64
         self._busy_since: float | None = None
 
-    def run(self, intents: Intents | None, doorbell: Doorbell | None, on_progress: Any = None) -> Outcome:
+    def run(self, intents: Wishes | None, doorbell: Doorbell | None, on_progress: Any = None) -> Outcome:
         """Run to the end.
 
         Args:
@@ -105,7 +113,7 @@ class Session:
         self._leaving = True
 
     def _run(
-        self, reader: JournalReader, intents: Intents | None, doorbell: Doorbell | None, on_progress: Any
+        self, reader: JournalReader, intents: Wishes | None, doorbell: Doorbell | None, on_progress: Any
     ) -> Outcome:
         stored = reader.progress()
         if stored is None:
@@ -163,7 +171,7 @@ class Session:
     def _cursor(self) -> int:
         return self._engine.progress.last_candle or 0
 
-    def _follow(self, intents: Intents | None, doorbell: Doorbell | None, on_progress: Any) -> Outcome:
+    def _follow(self, intents: Wishes | None, doorbell: Doorbell | None, on_progress: Any) -> Outcome:
         pace = _Pace(self._spec.speed)
         while True:
             self._obey(intents)
@@ -203,7 +211,7 @@ class Session:
             self._busy_since = None
             raise CandleTimeout(f"the strategy took longer than {limit:g} seconds over a candle")
 
-    def _obey(self, intents: Intents | None) -> None:
+    def _obey(self, intents: Wishes | None) -> None:
         if self._leaving:
             raise _Left
         if intents is None:
