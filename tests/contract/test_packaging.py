@@ -1,0 +1,58 @@
+"""The distribution installs as the README says: small without the extra, whole with it, with no override."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*command: str | Path, cwd: Path | None = None) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_has_two_packages_three_commands_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        entry_points = next(n for n in names if n.endswith("entry_points.txt"))
+        commands = {line.split(" =")[0] for line in archive.read(entry_points).decode().splitlines() if " = " in line}
+    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"jesse_paperd", "jesse_paper_mcp"}
+    assert commands == {"jesse-paper", "jesse-paper-mcp", "jesse-paperd"}
+
+
+@pytest.mark.packaging
+def test_a_plain_install_gives_facade_and_cli_without_numpy_or_jesse(wheel: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", wheel)
+    installed = run(python, "-m", "pip", "list", "--format=freeze").lower()
+    assert not any(name in installed for name in ("numpy==", "jesse==", "ccxt==", "matplotlib=="))
+    assert len(installed.splitlines()) < 60
+    assert "jesse-paper" in run(tmp_path / "venv" / "bin" / "jesse-paper", "--help", cwd=tmp_path)
+    run(python, "-c", "import jesse_paper_mcp.server", cwd=tmp_path)
+
+
+@pytest.mark.packaging
+def test_the_engine_extra_resolves_without_an_override(wheel: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text(f"jesse-paper[engine] @ {wheel.as_uri()}\n")
+    resolved = run(
+        Path(sys.executable).parent / "uv", "pip", "compile", "--quiet", "--python-version", "3.11", tmp_path / "in.txt"
+    )
+    assert "jesse==3.5.3" in resolved
+    assert "mcp==1.28.1" in resolved
