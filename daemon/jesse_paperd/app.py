@@ -23,9 +23,9 @@ from jesse_paperd.config import Config, load
 from jesse_paperd.market.config import settings_of
 from jesse_paperd.process.zygote import Zygote
 from jesse_paperd.service.answers import Answers
+from jesse_paperd.service.feed import FeedKeeper
 from jesse_paperd.service.handlers import Handlers
 from jesse_paperd.service.ledgers import Ledgers
-from jesse_paperd.service.feed import FeedKeeper
 from jesse_paperd.service.manager import SessionManager, ring
 from jesse_paperd.service.server import Server
 from jesse_paperd.store.journal import Outcome

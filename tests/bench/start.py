@@ -1,4 +1,4 @@
-"""From the request to a running session, with the zygote warm; and to a fresh process that imports Jesse, to compare."""
+"""From the request to a running session, with the zygote warm; beside it, a fresh process that imports Jesse."""
 
 from __future__ import annotations
 

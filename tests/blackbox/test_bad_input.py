@@ -146,7 +146,8 @@ def test_a_truncated_gzip_and_a_file_shorter_than_the_warm_up_are_refused(faulty
     cut.write_bytes(SPOT_CANDLES.read_bytes()[:5000])
     assert refused(faulty, feed=f"replay:{cut}").code == "candles_invalid"
     short = tmp_path / "short.csv"
-    short.write_text("\n".join(gzip.open(SPOT_CANDLES, "rt").read().splitlines()[:500]))
+    lines = gzip.decompress(SPOT_CANDLES.read_bytes()).decode().splitlines()
+    short.write_text("\n".join(lines[:500]))
     error = refused(faulty, feed=f"replay:{short}")
     assert error.code == "candles_invalid"
     assert "warm-up" in error.message

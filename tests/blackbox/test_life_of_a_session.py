@@ -7,6 +7,7 @@ import json
 import os
 import signal
 
+import pytest
 import zmq
 
 from jesse_paperd.wire import protocol as wire
@@ -14,14 +15,6 @@ from jesse_paperd.wire.errors import PaperError
 from tests.support.daemon import SPOT_CANDLES, Daemon, eventually, running_daemon
 
 SLOW = 60 * 500.0  # 500 candles a second: the example takes most of a minute
-
-
-def failure(daemon: Daemon, body: wire.Operation, **options: str) -> PaperError:
-    try:
-        answer = daemon.call(body, **options)
-    except PaperError as error:
-        return error
-    raise AssertionError(f"expected an error, got {answer}")
 
 
 def test_a_session_trades_a_replay_to_its_end_and_stays_readable(daemon: Daemon) -> None:
@@ -55,12 +48,10 @@ def test_the_same_session_id_and_arguments_are_one_session_and_others_a_conflict
     first = daemon.start_session(session_id="twice", speed=SLOW)
     again = daemon.start_session(session_id="twice", speed=SLOW)
     assert (again.started_at, again.already_existed) == (first.started_at, True)
-    try:
+    with pytest.raises(PaperError) as caught:
         daemon.start_session(session_id="twice", speed=SLOW, starting_balance=5000)
-        raise AssertionError("not refused")
-    except PaperError as error:
-        assert error.code == "conflict"
-        assert "starting_balance" in error.message
+    assert caught.value.code == "conflict"
+    assert "starting_balance" in caught.value.message
     daemon.stop_session("twice")
 
 
@@ -69,7 +60,9 @@ def test_a_repeated_request_id_gets_the_first_answer(daemon: Daemon) -> None:
     first = daemon.call(body, request_id="start-once")
     assert daemon.call(body, request_id="start-once") == first
     other = wire.PaperStop(session_id=first.session_id)
-    assert failure(daemon, other, request_id="start-once").code == "request_id_reused"
+    with pytest.raises(PaperError) as caught:
+        daemon.call(other, request_id="start-once")
+    assert caught.value.code == "request_id_reused"
     daemon.stop_session(first.session_id)
 
 
