@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from jesse_paper_mcp import rendering, schemas
+from jesse_paper_mcp import prompts, rendering, resources, schemas
+from jesse_paper_mcp.jsonrpc import INVALID_PARAMS, Rejected
 from jesse_paper_mcp.tools import Tool
 from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.protocol import Answer, Operation
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
 
 JSON = dict[str, Any]
 log = logging.getLogger(__name__)
-
-
-class UnknownTool(LookupError):
-    """No tool of this name is on offer."""
 
 
 class Facade:
@@ -55,11 +52,11 @@ class Facade:
         """The result of `tools/call`. Blocks until the daemon has answered, or the tool's time limit is over.
 
         Raises:
-            UnknownTool: everything else that goes wrong is a result, which the model can read and act on.
+            Rejected: there is no such tool. Everything else that goes wrong is a result, which the model can read.
         """
         tool = self._tools.get(name)
         if tool is None:
-            raise UnknownTool(f"Unknown tool: {name[:80]}.{did_you_mean(name, self._tools)}")
+            raise Rejected(INVALID_PARAMS, f"Unknown tool: {name[:80]}.{did_you_mean(name, self._tools)}")
         try:
             return rendering.success(self._ask(tool, parse(tool.operation, arguments)))
         except PaperError as error:
@@ -69,6 +66,37 @@ class Facade:
             log.exception("incident %s in %s", incident, name)
             defect = PaperError("internal", f"a defect of jesse-paper-mcp; its stderr explains incident {incident}.")
             return rendering.failure(name, defect, read_only=tool.read_only)
+
+    def list_resources(self) -> JSON:
+        """The result of `resources/list`."""
+        return resources.listing(self._look_up)
+
+    def list_resource_templates(self) -> JSON:
+        """The result of `resources/templates/list`."""
+        return resources.templates()
+
+    def read_resource(self, uri: str) -> JSON:
+        """The result of `resources/read`.
+
+        Raises:
+            Rejected: there is no such resource, or the daemon does not answer.
+        """
+        return resources.read(uri, self._look_up)
+
+    def list_prompts(self) -> JSON:
+        """The result of `prompts/list`."""
+        return prompts.listing()
+
+    def get_prompt(self, name: str, arguments: Mapping[str, str]) -> JSON:
+        """The result of `prompts/get`.
+
+        Raises:
+            Rejected: there is no such prompt, or it lacks an argument.
+        """
+        return prompts.get(name, arguments)
+
+    def _look_up(self, operation: Operation) -> Answer:
+        return self._daemon.call(operation)
 
     def _ask(self, tool: Tool, operation: Operation) -> Answer:
         """Ask; after silence ask once more with the same request id, so that it cannot be done twice."""

@@ -17,8 +17,9 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp.shared import exceptions
 
-from jesse_paper_mcp.facade import JSON, Facade, UnknownTool
+from jesse_paper_mcp.facade import JSON, Facade
 from jesse_paper_mcp.instructions import INSTRUCTIONS
+from jesse_paper_mcp.jsonrpc import Rejected
 from jesse_paper_mcp.stdio import Streams
 from jesse_paperd import __version__
 
@@ -39,6 +40,11 @@ async def _serve(facade: Facade, streams: Streams) -> None:
         {
             "ListTools": _in_thread(lambda _: facade.list_tools()),
             "CallTool": _in_thread(lambda params: facade.call_tool(params["name"], params.get("arguments") or {})),
+            "ListResources": _in_thread(lambda _: facade.list_resources()),
+            "ListResourceTemplates": _in_thread(lambda _: facade.list_resource_templates()),
+            "ReadResource": _in_thread(lambda params: facade.read_resource(params["uri"])),
+            "ListPrompts": _in_thread(lambda _: facade.list_prompts()),
+            "GetPrompt": _in_thread(lambda params: facade.get_prompt(params["name"], params.get("arguments") or {})),
         }
     )
     stdin, stdout = anyio.wrap_file(streams.stdin), anyio.wrap_file(streams.stdout)
@@ -52,8 +58,8 @@ def _in_thread(answer: Callable[[JSON], JSON]) -> Handler:
     async def handler(params: JSON) -> JSON:
         try:
             return await anyio.to_thread.run_sync(answer, params, abandon_on_cancel=True)
-        except UnknownTool as error:
-            raise _protocol_error(types.INVALID_PARAMS, str(error)) from error
+        except Rejected as error:
+            raise _protocol_error(error.code, error.message) from error
 
     return handler
 
