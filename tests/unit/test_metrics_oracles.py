@@ -10,10 +10,10 @@ import warnings
 
 import numpy as np
 import pytest
-from ledgers import BALANCE, Ledger, daily, hourly, trade
 
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.analytics.ratios import ratios_of, returns_of
+from tests.support.ledgers import BALANCE, Ledger, daily, hourly, trade
 
 with warnings.catch_warnings():
     # Both warn of other packages' deprecations while they are imported; what they compute is not touched.

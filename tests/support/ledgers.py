@@ -97,7 +97,7 @@ def sample_lists(draw: st.DrawFn, values: st.SearchStrategy[float] = cents) -> l
     at = THURSDAY + draw(st.integers(0, 3 * 1440)) * MINUTE
     samples = [Sample(at, BALANCE)]
     stretch = st.tuples(
-        st.sampled_from([1, 1, 1, 2, 7, 60, 61, 1440, 2000]),  # minutes since the sample before
+        st.sampled_from([1, 1, 1, 2, 7, 60, 61, 1440, 5000]),  # minutes since the sample before
         st.sampled_from([1, 1, 2, 59, 130]),  # minutes that it lasts
         values,
         st.sampled_from([0.0, 12.5, -3.25]),
