@@ -10,6 +10,7 @@ keeps therefore never depends on how often it was asked.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -70,7 +71,7 @@ class EquityPath:
 
     def _settle(self, runs: list[Run]) -> None:
         """Fold all runs but the last: a later one exists, so they are final."""
-        table = np.array(runs, dtype=np.float64)
+        table = np.fromiter(chain.from_iterable(runs), np.float64, 6 * len(runs)).reshape(-1, 6)
         first_at, last_at, samples, equity, unrealized_pnl, in_position = table[:-1].T
         self._samples += int(samples.sum())
         self._in_position += int(samples[in_position != 0].sum())

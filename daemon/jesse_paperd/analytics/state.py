@@ -20,7 +20,7 @@ Interval = Literal["1h", "1d"]
 PERIODS: dict[Interval, int] = {"1h": 8760, "1d": 365}
 """Intervals in a year of round-the-clock trading."""
 
-_CHUNK = 50_000  # rows read at a time, so that a year of minutes takes little memory
+_CHUNK = 20_000  # rows read at a time, so that a year of minutes takes little memory
 
 
 class LedgerState:
