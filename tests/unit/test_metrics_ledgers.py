@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -14,10 +16,12 @@ from tests.support.ledgers import BALANCE, DAY, HOUR, MINUTE, THURSDAY, Ledger, 
 @pytest.fixture
 def metrics(tmp_path):
     """The metrics of a ledger with these samples and trades."""
+    number = itertools.count()
 
     def of(samples=(), pnls=(), interval="auto", fee=1.0) -> Metrics:
         trades = [trade(n, pnl, fee) for n, pnl in enumerate(pnls, start=1)]
-        return metrics_of(Ledger(tmp_path / "j.sqlite").commit(list(samples), trades).state(), interval)
+        ledger = Ledger(tmp_path / f"{next(number)}.sqlite").commit(list(samples), trades)
+        return metrics_of(ledger.state(), interval)
 
     return of
 
@@ -69,10 +73,9 @@ def test_only_break_even_trades_have_neither_wins_nor_losses(metrics):
     assert found.undefined["avg_losing_trade"] == found.undefined["profit_factor"] == "no_losses"
 
 
-def test_only_wins_and_only_losses(metrics, tmp_path):
+def test_only_wins_and_only_losses(metrics):
     wins = metrics(pnls=[5.0, 15.0, 10.0])
     assert (wins.win_rate, wins.avg_winning_trade, wins.longest_winning_streak) == (1, 10, 3)
-    (tmp_path / "j.sqlite").unlink()
     losses = metrics(pnls=[-5.0, -15.0, -10.0])
     assert (losses.win_rate, losses.avg_losing_trade, losses.profit_factor) == (0, -10, 0)
     assert (losses.longest_losing_streak, losses.realized_pnl, losses.fees_paid) == (3, -30, 3)
@@ -134,10 +137,9 @@ def test_nine_returns_are_too_few(metrics):
     assert {name for name in RATIOS if found.undefined.get(name) == "insufficient_samples"} == set(RATIOS)
 
 
-def test_daily_returns_are_preferred_from_thirty_on(metrics, tmp_path):
+def test_daily_returns_are_preferred_from_thirty_on(metrics):
     found = metrics(daily([BALANCE + 10 * (i % 3) for i in range(31)]))
     assert (found.returns_interval, found.observations, found.annualization) == ("1d", 30, 365)
-    (tmp_path / "j.sqlite").unlink()
     found = metrics(daily([BALANCE + 10 * (i % 3) for i in range(30)]))
     assert (found.returns_interval, found.observations, found.annualization) == ("1h", 29 * 24, 8760)
 
