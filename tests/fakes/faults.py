@@ -18,6 +18,10 @@ from jesse_paperd.store.candle_store import MINUTE, Candle
 TRANSPORT = ("drop", "cut", "silence", "slow", "status", "truncate", "html", "refuse")
 
 
+#: A replica that lags answers as of up to `seconds` ago: its newest rows are unfinished, or not there yet.
+LAGGING = "lagging"
+
+
 @dataclass
 class Fault:
     """One way to misbehave, while it lasts."""
@@ -53,7 +57,7 @@ def _out_of_order(rows: list[Candle], chance: random.Random, *_: Any) -> list[An
     return chance.sample(rows, len(rows))
 
 
-def _missing(rows: list[Candle], chance: random.Random, now: int, struck: set[Any]) -> list[Any]:
+def _missing(rows: list[Candle], chance: random.Random, _: int, struck: set[Any]) -> list[Any]:
     """A row that is there is left out, once: what stays away is a gap, which is no fault."""
     left = [row for row in rows if row.timestamp not in struck]
     if not left:
@@ -83,7 +87,7 @@ def _value(value: object) -> Callable[..., list[Any]]:
 
 def _inconsistent(rows: list[Candle], chance: random.Random, *_: Any) -> list[Any]:
     index = chance.randrange(len(rows))
-    return [row._replace(high=row.low * 0.9) if n == index else row for n, row in enumerate(rows)]
+    return [row._replace(high=1e-9) if n == index else row for n, row in enumerate(rows)]
 
 
 def _future(rows: list[Candle], chance: random.Random, now: int, *_: Any) -> list[Any]:
@@ -94,13 +98,14 @@ def _off_grid(rows: list[Candle], chance: random.Random, *_: Any) -> list[Any]:
     return [*rows, rows[0]._replace(timestamp=rows[0].timestamp + chance.randrange(1, MINUTE))]
 
 
-#: Faults of the rows themselves, each (rows, chance, now, what it struck before) → rows.
+#: Faults of the rows themselves, each (rows, chance, now, what it struck before) → rows. Several strike in this order:
+#: leaving out one of two conflicting rows would be a lie that nobody can see through.
 ROWS: dict[str, Callable[..., list[Any]]] = {
+    "missing": _missing,
+    "revised": _revised,
     "duplicate": _duplicate,
     "conflicting": _conflicting,
     "out_of_order": _out_of_order,
-    "missing": _missing,
-    "revised": _revised,
     "nan": _value("NaN"),
     "zero": _value(0.0),
     "null": _value(None),

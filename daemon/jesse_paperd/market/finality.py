@@ -164,9 +164,8 @@ class Finality:
         if now - piece.upto > SETTLED:
             return piece.seen + 1_000, "a second reply without these old minutes"
         # Where every minute has a row, one that is missing most likely comes late.
-        return piece.seen + (
-            MINUTE if self._flat else EQUAL_AFTER
-        ), "the missing minutes, or a second reply without them"
+        wait = MINUTE if self._flat else EQUAL_AFTER
+        return piece.seen + wait, "the missing minutes, or a second reply without them"
 
 
 class _Piece(NamedTuple):

@@ -7,9 +7,9 @@ first, since running sessions wait for it; holes before it (a new session with a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
-import sqlite3
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -67,6 +67,7 @@ class Follower:
         self._asking_since = venue.clock.now()
         self._trouble = ""
         self._waits_for = ""
+        self._refused_row = ""
         self._refused = False
         self._condition: MarketCondition = "starting"
         self._behind_since: int | None = None
@@ -106,10 +107,10 @@ class Follower:
                 self._trouble = error.message if self._refused else f"{self._venue.exchange.name} {error.message}"
                 wait = UNKNOWN_AGAIN if self._refused else backoff(failures, LONGEST_BACKOFF, self._chance)
                 due = self._venue.clock.now() + int(wait * 1000)
-            except sqlite3.Error as error:
+            except Exception as error:
                 failures += 1
-                self._trouble = f"the candles cannot be stored: {error}"
-                log.warning("%s %s: %s", self._venue.exchange.name, self.symbol, self._trouble)
+                self._trouble = f"the feed failed: {type(error).__name__}: {error}"
+                log.warning("%s %s: %s", self._venue.exchange.name, self.symbol, self._trouble, exc_info=True)
                 due = self._venue.clock.now() + int(backoff(failures, LONGEST_BACKOFF, self._chance) * 1000)
             await self._sleep_until(due)
 
@@ -118,6 +119,9 @@ class Follower:
         forming = now // MINUTE * MINUTE
         holes = [_Stretch(a, b, b == forming) for a, b in self._venue.store.missing(self.symbol, self.since, forming)]
         newest = holes.pop() if holes and holes[-1].newest else None
+        for kind, due in self._due.items():
+            # Set by a clock that was corrected since, it could lie hours ahead.
+            self._due[kind] = min(due, now + MINUTE + SETTLE)
         if newest is None:
             self._caught_up = True
             self._due[True] = forming + MINUTE + SETTLE
@@ -146,14 +150,17 @@ class Follower:
             later, _ = await venue.candles(symbol, None, 2, reserve)
             proven = min(window, max((c.timestamp for c in examine(later, venue.clock.now()).candles), default=0))
         known_before = not store.missing(symbol, first - MINUTE, first)
-        verdict = self._finality[newest].judge(first, upto, reply, asked, proven, known_before)
+        # While the clock is not measured, nobody knows whether the newest row's minute is over.
+        over = upto if venue.clock.offset is not None or not reply.candles else min(upto, reply.candles[-1].timestamp)
+        verdict = self._finality[newest].judge(first, over, reply, asked, proven, known_before)
         if verdict.upto > first:
             store.commit(symbol, first, verdict.upto, verdict.candles, verdict.gaps, asked)
             venue.announce(CandleClosed(exchange=venue.exchange.name, symbol=symbol, upto=verdict.upto))
         self._note(stretch, reply, asked)
         refused = next(iter(reply.refused.values()), "")
         if newest:
-            self._waits_for = verdict.waits_for or (f"a usable row: {refused}" if refused else "")
+            self._refused_row = f"a usable row: {refused}" if refused else ""
+            self._waits_for = self._refused_row or verdict.waits_for
             self._fruitless = 0 if verdict.upto > first else self._fruitless + 1
 
         if verdict.again_at is not None:
@@ -176,14 +183,14 @@ class Follower:
         self._gap_minutes, self._revisions = self._venue.store.counts(self.symbol)
 
     async def _sleep_until(self, due: int) -> None:
-        """Sleep until the exchange's clock says `due`, or the wish changes."""
-        while (left := (due - self._venue.clock.now()) / 1000) > 0:
-            try:
+        """Sleep until the exchange's clock says `due`, but no longer than it seems now; or until the wish changes."""
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + (due - self._venue.clock.now()) / 1000
+        while (left := min((due - self._venue.clock.now()) / 1000, latest - loop.time())) > 0:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), min(left, LONGEST_SLEEP))
-                self._wake.clear()
-                return
-            except TimeoutError:
-                continue
+                break
+        self._wake.clear()
 
     def observe(self) -> MarketState:
         """The market's state now; also counts how often it became stale."""
@@ -231,7 +238,7 @@ class Follower:
         if now - expected <= MINUTE + STALE_AFTER:
             return "live", ""
         quiet = self._venue.exchange.quiet_minutes != "flat" and silent_for <= MINUTE + STALE_AFTER
-        if quiet and not trouble and not self._waits_for:
+        if quiet and not trouble and not self._refused_row:
             return "quiet", ""
         awaited = f"{datetime.fromtimestamp(expected / 1000, UTC):%H:%M}"
         return "stale", trouble or f"the candle of {awaited} UTC waits for {self._waits_for or 'its publication'}"

@@ -87,8 +87,10 @@ class Gate:
             await self._admitted(weight, reserve)
             async with self._slots:
                 if self.closed_for() > 0:  # closed while this one waited for a slot
+                    self._tokens += weight
                     continue
-                self._spend(weight)
+                self._spent.append((self._clock(), weight))
+                self.requests += 1
                 rests = self._rests
                 try:
                     answer = await ask()
@@ -115,24 +117,18 @@ class Gate:
         return sum(weight for _, weight in self._spent)
 
     async def _admitted(self, weight: float, reserve: float) -> None:
-        while True:
-            # A request heavier than the reserve leaves goes when the bucket is full.
-            lacking = min(weight + reserve * self.limit, self.limit) - self._level()
-            wait = max(self.closed_for(), lacking * 60 / self.limit)
-            if wait <= 0:
-                return
-            await asyncio.sleep(wait)
+        """Wait until the gate is open and the budget allows it, and take the weight from the budget."""
+        # A request heavier than what the reserve leaves goes when the bucket is full.
+        needed = min(weight + reserve * self.limit, self.limit)
+        while (wait := max(self.closed_for(), (needed - self._level()) * 60 / self.limit)) > 0:
+            await asyncio.sleep(max(wait, 0.001))
+        self._tokens -= weight
 
     def _level(self) -> float:
         now = self._clock()
         self._tokens = min(self.limit, self._tokens + (now - self._filled_at) * self.limit / 60)
         self._filled_at = now
         return self._tokens
-
-    def _spend(self, weight: float) -> None:
-        self._tokens = self._level() - weight
-        self._spent.append((self._clock(), weight))
-        self.requests += 1
 
     def _note(self, error: SourceError, rests: int) -> None:
         self.failures += 1

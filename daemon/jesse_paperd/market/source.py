@@ -188,7 +188,7 @@ def _client(exchange: Exchange, settings: ExchangeSettings, clock: VenueClock) -
     if isinstance(settings.urls, dict):
         client.urls["api"] = client.deep_extend(client.urls["api"], settings.urls)
     elif settings.urls:
-        client.urls["api"] = _moved(client.implode_hostname_recursive(client.urls["api"]), settings.urls)
+        client.urls["api"] = _moved(client.urls["api"], settings.urls)
     if settings.proxy:
         if settings.proxy.startswith("socks"):
             client.socksProxy = settings.proxy
