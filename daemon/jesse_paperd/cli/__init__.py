@@ -7,7 +7,7 @@ import sys
 import click
 
 import jesse_paperd
-from jesse_paperd.cli import diagnostics, results, run_paper, sessions
+from jesse_paperd.cli import diagnostics, doctor, following, results, run_paper, screens, sessions, setup
 from jesse_paperd.wire.errors import PaperError
 
 
@@ -47,10 +47,23 @@ for command in (
     sessions.stop,
     sessions.status,
     sessions.update,
+    following.restart,
+    following.wait,
     results.trades,
+    results.orders,
     results.equity,
     results.metrics,
+    following.logs,
+    following.events,
+    screens.top,
+    screens.watch,
     run_paper.run_paper,
+    diagnostics.strategies,
+    diagnostics.health,
+    diagnostics.feeds,
+    doctor.doctor,
+    setup.init,
+    setup.keygen,
     diagnostics.ping,
     diagnostics.raw,
 ):

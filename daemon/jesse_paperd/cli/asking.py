@@ -10,7 +10,6 @@ import click
 import msgspec
 
 from jesse_paperd.wire.client import DaemonClient
-from jesse_paperd.wire.endpoint import default_endpoint
 from jesse_paperd.wire.protocol import Answer, Operation
 from jesse_paperd.wire.validation import parse
 
@@ -26,7 +25,7 @@ def ask(kind: type[Operation], arguments: dict[str, Any], timeout: float = 30.0)
         PaperError: what the daemon or the way to it says.
     """
     given = {name: value for name, value in arguments.items() if value is not None}
-    with DaemonClient(default_endpoint()) as client:
+    with DaemonClient.from_environment() as client:
         return client.call(parse(kind, given), timeout=timeout)
 
 

@@ -1,4 +1,4 @@
-"""trades, equity, metrics: what sessions have to show."""
+"""trades, orders, equity, metrics: what sessions have to show."""
 
 from __future__ import annotations
 
@@ -47,6 +47,30 @@ def trades(session_id: str, limit: int | None, offset: int | None, as_json: bool
 
 @click.command()
 @session_argument
+@click.option("--status", help="all, active, executed or canceled. [default: all]")
+@click.option("--limit", type=int, help="How many at most. [default: 50]")
+@click.option("--offset", type=int, help="How many of the oldest to skip. [default: 0]")
+@json_option
+def orders(session_id: str, status: str | None, limit: int | None, offset: int | None, as_json: bool) -> None:
+    """List the orders of SESSION in the order of submission."""
+    arguments = {"session_id": session_id, "status": status, "limit": limit, "offset": offset}
+    answer = ask(wire.PaperGetOrders, arguments)
+    if as_json:
+        return print_json(answer)
+    rows = [
+        [
+            *(o.order_id, o.side, o.type, o.role, o.size, o.price, o.status, minute(o.created_at)),
+            *(minute(o.executed_at or o.canceled_at or ""), o.fee, o.trade_id),
+        ]
+        for o in answer.orders
+    ]
+    columns = ["order", "side", "type", "role", "size", "price", "status", "submitted", "done", "fee", "trade"]
+    table(columns, rows, title=f"{len(answer.orders)} of {answer.total} orders")
+    return None
+
+
+@click.command()
+@session_argument
 @click.option("--resolution", "-r", help="Spacing of the points: 1m to 1w. [default: 1h]")
 @click.option("--max-points", type=int, help="The newest points are kept. [default: 200]")
 @json_option
@@ -81,21 +105,31 @@ def minute(time: str) -> str:
 
 
 def plot_equity(answer: wire.Equity) -> None:
-    """Equity above, drawdown below, as text."""
+    """Print equity above, drawdown below."""
     import plotext
 
-    hours = list(range(len(answer.equity_curve)))
-    labels = [point.timestamp[5:16].replace("T", " ") for point in answer.equity_curve]
-    ticks = [round(i * (len(hours) - 1) / 6) for i in range(7)] if len(hours) > 7 else hours
-    for title, values, height in (
-        (f"{answer.session_id}: equity, {answer.resolution}", [p.equity for p in answer.equity_curve], 16),
-        ("drawdown, %", [-100 * p.drawdown for p in answer.equity_curve], 9),
+    on_terminal = sys.stdout.isatty()
+    for drawn in draw_equity(answer, min(110, (plotext.terminal_width() or 100) if on_terminal else 110), 25):
+        click.echo(drawn if on_terminal else plotext.uncolorize(drawn))
+
+
+def draw_equity(answer: wire.Equity, width: int, height: int) -> list[str]:
+    """Two plots as text with colours: equity, and the drawdown from its highest point in percent."""
+    import plotext
+
+    points = answer.equity_curve
+    labels = [point.timestamp[5:16].replace("T", " ") for point in points]
+    ticks = sorted({round(i * (len(points) - 1) / 6) for i in range(7)})
+    drawn = []
+    for title, values, share, color in (
+        (f"{answer.session_id}: equity, {answer.resolution}", [p.equity for p in points], 0.62, "green"),
+        ("drawdown, %", [-100 * p.drawdown for p in points], 0.38, "red"),
     ):
         plotext.clear_figure()
-        plotext.theme("default" if sys.stdout.isatty() else "clear")
-        plotext.plot(hours, values, marker="braille")
+        plotext.theme("clear")
+        plotext.plot(list(range(len(points))), values, marker="braille", color=color)
         plotext.xticks(ticks, [labels[i] for i in ticks])
         plotext.title(title)
-        plotext.plotsize(min(110, plotext.terminal_width() or 100), height)
-        drawn = plotext.build()
-        click.echo(drawn if sys.stdout.isatty() else plotext.uncolorize(drawn))
+        plotext.plotsize(width, max(7, round(share * height)))
+        drawn.append(plotext.build())
+    return drawn
