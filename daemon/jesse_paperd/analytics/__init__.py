@@ -2,7 +2,7 @@
 
 Everything here is a pure function of a journal and of the session's starting balance:
 
-    store.journal ──► state ──┬─► metrics ◄── ratios, definitions
+    store.journal ──► state ──┬─► metrics ◄── ratios        (definitions: wire/)
                      │        ├─► equity
         EquityPath ──┤        └─► compare, chart, report
         TradeTally ──┘            trades, export read the journal itself

@@ -1,6 +1,6 @@
 """A session's metrics: one function for status, stop, `paper_get_metrics`, `run-paper` and reports.
 
-What each number means stands in definitions.py.
+What each number means stands in wire/definitions.py.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
-from jesse_paperd.analytics.definitions import VERSION
 from jesse_paperd.analytics.path import HOUR, EquityPath
 from jesse_paperd.analytics.state import PERIODS, Interval, LedgerState
+from jesse_paperd.wire.definitions import VERSION
 from jesse_paperd.wire.protocol import Metrics, Undefined
 from jesse_paperd.wire.rfc3339 import to_text
 

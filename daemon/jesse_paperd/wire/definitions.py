@@ -1,6 +1,6 @@
 """What each metric means, as text: the one table behind `--explain`, reports and docs/metrics.md.
 
-python -m jesse_paperd.analytics.definitions      prints it as Markdown
+python -m jesse_paperd.wire.definitions      prints it as Markdown
 """
 
 from __future__ import annotations
