@@ -94,6 +94,7 @@ class Engine:
         jesse.configure(
             settings.for_jesse(), settings.symbol, settings.timeframe, settings.data_routes, paper_class(strategy_class)
         )
+        self._reads = jesse.BucketReads()
         jesse.store.logs.info = LogTap(self._facts.logs, "info")
         jesse.store.logs.errors = LogTap(self._facts.logs, "error")
         jesse.store.app.time = start or max((int(rows[-1, TIME]) for rows in warmup.values() if len(rows)), default=0)
@@ -194,7 +195,9 @@ class Engine:
         self._started_at = begin
         # Jesse's schedule: the first sample after 1,440 candles and one more minute, then each day.
         self._next_balance = begin + DAY + MINUTE
-        self._markets = [Market(self.settings.exchange, symbol) for symbol in sorted(self.settings.symbols)]
+        self._markets = [
+            Market(self.settings.exchange, symbol, self._reads) for symbol in sorted(self.settings.symbols)
+        ]
         self._traded = next(market for market in self._markets if market.symbol == self.settings.symbol)
         self.progress.phase = "running"
 
@@ -206,44 +209,44 @@ class Engine:
             first = int(traded.times[traded.begins])
             self.progress.first_candle = self.progress.started_at = first
             self._equity.add(first, float(self.settings.starting_balance), 0.0, False)
-        decisions = [
-            time for time in traded.times[traded.begins :].tolist() if (time + MINUTE) % self._timeframe_ms == 0
-        ]
+        decisions = traded.times[traded.decides(self._timeframe_ms)].tolist()
         lowest, highest = traded.reach()
         try:
             decided = 0
             while True:
                 decision = decisions[decided] if decided < len(decisions) else None
-                time = self._next_eventful(decision, lowest, highest)
+                time, touched = self._next_eventful(decision, lowest, highest)
                 self._pass_quietly(time)
                 if time is None:
                     break
-                if time == decision:
-                    decided += 1
-                self._pass_eventful(time)
+                decided += time == decision
+                self._pass(time, touched, decides=time == decision)
         finally:
             done = {market.symbol: market.rows[market.begins : market.next] for market in self._markets}
             self.progress.checksum = checksum(done, self.progress.checksum)
             self._note_progress()
 
-    def _next_eventful(self, decision: int | None, lowest: Any, highest: Any) -> int | None:
-        """Opening time of the next minute in which something can happen, or None when the stretch has none."""
-        traded = self._traded
-        time = decision
+    def _next_eventful(self, decision: int | None, lowest: Any, highest: Any) -> tuple[int | None, bool]:
+        """Opening time of the next minute in which something can happen, and whether its prices reach an order.
+
+        That is the next decision, or earlier a minute that reaches an order or at which the balance is due; None when
+        there is none in this stretch.
+        """
+        traded, time = self._traded, decision
         due = self._next_balance - MINUTE
         if time is None or due < time:
-            candidates = [int(market.times[row]) for market in self._markets
-                          if (row := max(market.row_at(due), market.next)) < len(market.times)]  # fmt: skip
-            time = min([*candidates, *([] if time is None else [time])], default=None)
+            rows = ((market, max(market.row_at(due), market.next)) for market in self._markets)
+            times = [int(market.times[row]) for market, row in rows if row < len(market.times)]
+            time = min([*times, *([] if time is None else [time])], default=None)
         levels = self._levels()
         if levels is not None:
-            end = len(traded.times) if time is None else traded.row_at(time)
+            end = len(traded.times) if time is None else traded.row_at(time + MINUTE)
             if traded.next < end:
                 price = float(traded.rows[max(traded.next - 1, 0), CLOSE])
                 row = first_touched(lowest, highest, traded.next, end, price, levels)
                 if row < end:
-                    time = int(traded.times[row])
-        return time
+                    return int(traded.times[row]), True
+        return time, False
 
     def _levels(self) -> list[float] | None:
         """The prices at which an order fills or the position is liquidated; None when there is none."""
@@ -254,45 +257,51 @@ class Engine:
         return levels or None
 
     def _pass_quietly(self, time: int | None) -> None:
-        """Take the minutes before `time` (all that are left for None) in which nothing happens."""
+        """Take the minutes before `time` (all that are left for None), in which nothing happens."""
         latest = -1
         for market in self._markets:
-            begin, end = market.pass_quietly(len(market.times) if time is None else market.row_at(time))
+            begin, end = market.next, len(market.times) if time is None else market.row_at(time)
             if end <= begin:
                 continue
             latest = max(latest, int(market.times[end - 1]))
-            jesse.update_active_orders(market.exchange, market.symbol)
+            market.show(end)
+            market.release()
             if market is self._traded:
                 self._position.current_price = market.rows[end - 1, CLOSE]
+                jesse.update_active_orders(market.exchange, market.symbol)
                 self._value(market.rows[begin:end, CLOSE], market.times[begin:end] + MINUTE)
         if latest >= 0:
             jesse.store.app.time = float(latest + MINUTE)
 
-    def _pass_eventful(self, time: int) -> None:
-        sources, releases = [], []
-        present = [market for market in self._markets if market.next < len(market.times)
-                   and market.times[market.next] == time]  # fmt: skip
+    def _pass(self, time: int, touched: bool, decides: bool) -> None:
+        """Take one minute in which something may happen, in the order of Jesse's timestamp replay."""
+        traded = self._traded
+        jesse.store.app.time = float(time + MINUTE)
+        present = [m for m in self._markets if m.next < len(m.times) and m.times[m.next] == time]
+        # All markets' candles are visible before any of them has effects.
         for market in present:
-            row = market.next
-            sources.append((market.key, row))
-            releases += [(market.key, timeframe, member)
-                         for _, timeframe, member in market.releases_before(row + 1)]  # fmt: skip
-        rows = {market.key: market.as_jesse_has_it() for market in present}
-        updated, pairs = jesse.apply_minute(time + MINUTE, rows, sources, releases)
-        if (self.settings.exchange, self.settings.symbol, self.settings.timeframe) in updated:
+            market.show(market.next + 1)
+        for market in present:
+            if market is traded:
+                row = market.next - 1
+                if touched:
+                    before = market.rows[row - 1, CLOSE] if row else None
+                    jesse.fill_orders(market.rows[row], market.exchange, market.symbol, before)
+                else:
+                    self._position.current_price = market.rows[row, CLOSE]
+            market.release()
+        if decides:
             self._strategy._execute()
-        for exchange, symbol in sorted(pairs):
-            jesse.update_active_orders(exchange, symbol)
+        if traded in present:
+            jesse.update_active_orders(traded.exchange, traded.symbol)
         jesse.execute_market_orders()
         if time + MINUTE >= self._next_balance:
             jesse.save_balance()
             while self._next_balance <= time + MINUTE:
                 self._next_balance += DAY
-        for market in present:
-            market.next += 1
         self._ledger.collect(self._facts)
-        if self._traded in present:
-            self._equity.add(time + MINUTE, *self._sample(float(self._traded.rows[self._traded.next - 1, CLOSE])))
+        if traded in present:
+            self._equity.add(time + MINUTE, *self._sample(float(traded.rows[traded.next - 1, CLOSE])))
         self._apply_leverage()
 
     def _sample(self, price: float) -> tuple[float, float, bool]:

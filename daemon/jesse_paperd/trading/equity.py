@@ -6,6 +6,7 @@ is the same: `save_daily_portfolio_balance`, `Position.pnl`, `Strategy.portfolio
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -84,17 +85,22 @@ class EquityRuns:
     ) -> None:
         """Add samples of an open position."""
         starts = np.flatnonzero((equity[1:] != equity[:-1]) | (unrealized[1:] != unrealized[:-1])) + 1
-        if len(times) == 1 or len(starts) < len(times) - 1:
-            for at, value, profit in zip(times.tolist(), equity.tolist(), unrealized.tolist(), strict=True):
-                self.add(at, value, profit, True)
-            return
-        at, value, profit = times.tolist(), equity.tolist(), unrealized.tolist()
-        self.add(at[0], value[0], profit[0], True)
-        self._finish_run()
-        self._done.extend(map(EquityRun, at[1:-1], at[1:-1], [1] * (len(at) - 2), value[1:-1], profit[1:-1],
-                              [True] * (len(at) - 2)))  # fmt: skip
-        self._first, self._samples, self._values = at[-1], 1, (value[-1], profit[-1], True)
-        self._before_last, self._last = at[-2], at[-1]
+        starts = np.concatenate(([0], starts))
+        ends = np.concatenate((starts[1:], [len(times)]))
+        first, last, samples = times[starts].tolist(), times[ends - 1].tolist(), (ends - starts).tolist()
+        value, profit = equity[starts].tolist(), unrealized[starts].tolist()
+        self.add(first[0], value[0], profit[0], True)
+        self._samples += samples[0] - 1
+        self._last = last[0]
+        if len(first) > 1:
+            self._finish_run()
+            self._done.extend(
+                map(EquityRun, first[1:-1], last[1:-1], samples[1:-1], value[1:-1], profit[1:-1], repeat(True))
+            )
+            self._first, self._last, self._samples = first[-1], last[-1], samples[-1]
+            self._values = (value[-1], profit[-1], True)
+        if len(times) > 1:
+            self._before_last = int(times[-2])
 
     def revise_last(self, equity: float, unrealized: float, in_position: bool) -> None:
         """Replace the last sample: a session that ends closes its position at the last price, at the same moment."""

@@ -43,15 +43,16 @@ from jesse.store import store  # noqa: E402
 from jesse.strategies import Strategy  # noqa: E402
 
 __all__ = [
+    "BucketReads",
     "Strategy",
     "add_candle",
-    "apply_minute",
+    "aggregate",
     "begin_balance",
     "candles",
     "configure",
     "currency",
     "execute_market_orders",
-    "generate_candle",
+    "fill_orders",
     "generate_completed_candles",
     "jh",
     "minutes_of",
@@ -70,7 +71,7 @@ save_balance: Callable[[], None] = save_daily_portfolio_balance
 update_active_orders: Callable[[str, str], None] = order_service.update_active_orders
 execute_market_orders: Callable[[], None] = order_service.execute_simulated_market_orders
 add_candle: Callable[..., None] = candle_service.add_candle
-generate_candle: Callable[[str, Rows], Rows] = candle_service.generate_candle_from_observed_minutes
+_rebuild_bucket: Callable[[str, str, str], Rows] = candle_service._get_timestamp_bucket_candles
 generate_completed_candles: Callable[[str, Rows, int], Rows] = (
     candle_service.generate_completed_candles_from_observed_minutes
 )
@@ -79,6 +80,39 @@ generate_completed_candles: Callable[[str, Rows, int], Rows] = (
 def minutes_of(timeframe: str) -> int:
     """Length of a timeframe in Jesse's spelling, in minutes."""
     return int(TIMEFRAME_TO_ONE_MINUTES[timeframe])
+
+
+def sort_execution_orders(orders: list[Any], minutes: Rows) -> list[Any]:
+    """The order in which several orders fill within the minutes that reach them.
+
+    Jesse's own rule, but for orders of one price: it takes them from a set, in an order that changes with the random
+    ids of the orders and from process to process. Here they fill in the order of submission, so that a replay repeats.
+    """
+    remaining = list(orders)
+    filled: list[Any] = []
+    for _, open_, close, high, low, _ in minutes:
+        reached = [order for order in remaining if low <= order.price <= high]
+        remaining = [order for order in remaining if order not in reached]
+        if len(reached) == 1:
+            filled += reached
+        elif reached:
+            # Jesse lists an order at the open twice, here and among those below; the second time it is filled already.
+            filled += [order for order in reached if order.price == open_]
+            above = sorted((order for order in reached if order.price > open_), key=lambda order: order.price)
+            below = sorted((o for o in reached if o.price <= open_), key=lambda order: order.price, reverse=True)
+            filled += above + below if open_ > close else below + above
+        if len(filled) == len(orders):
+            break
+    return filled
+
+
+backtest_mode._sort_execution_orders = sort_execution_orders
+
+
+def aggregate(timeframe: str, minutes: Rows) -> Rows:
+    """The candle of some minutes, by Jesse's own kernel: sums of volumes depend on the order of adding."""
+    candle: Rows = candle_service.generate_candle_from_one_minutes(timeframe, minutes, accept_forming_candles=True)
+    return candle
 
 
 def configure(
@@ -146,22 +180,45 @@ def begin_balance(started_at: int) -> None:
     logger.LOGGERS[jh.app_mode()] = quiet
 
 
-def apply_minute(
-    time: int, rows: dict[str, dict[str, Any]], sources: list[tuple[str, int]], releases: list[tuple[str, str, int]]
-) -> tuple[set[tuple[str, str, str]], set[tuple[str, str]]]:
-    """Step one minute through Jesse's timestamp replay: make its candles visible, fill orders, release buckets.
+def fill_orders(candle: Rows, exchange: str, symbol: str, previous_close: float | None) -> None:
+    """Let a visible minute's prices act: orders jumped over by its open, orders within it, the liquidation."""
+    backtest_mode._simulate_price_change_effect(candle, exchange, symbol, previous_close=previous_close)
 
-    Args:
-        time: the minute's close, in milliseconds.
-        rows: Jesse's key of a market → its exchange, symbol and candles.
-        sources: (key, row) of each market's candle of this minute, sorted.
-        releases: (key, timeframe, row) of each bucket that this minute completes or leaves behind, sorted; the row
-            is any of the bucket's.
 
-    Returns:
-        The (exchange, symbol, timeframe) that closed at this very moment, and the (exchange, symbol) with a candle.
+class BucketReads:
+    """Spares Jesse rebuilding the forming candle at every read of a larger timeframe.
+
+    Jesse aggregates the bucket's minutes anew on each `self.candles`, and stores the result over the last time's. With
+    the same last minute and the same last candle in the store, that changes nothing: then the store is the answer.
     """
-    event = {"time": time, "sources": sources, "aggregates": releases}
-    pipelines = dict.fromkeys(rows)
-    updated, pairs = backtest_mode._apply_timestamp_replay_event(event, rows, pipelines, process_orders=True)
-    return updated, pairs
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[str, str, str], tuple[int, bytes, int, bytes]] = {}
+        self._rebuild = _rebuild_bucket
+        candle_service._get_timestamp_bucket_candles = self.candles
+
+    def candles(self, exchange: str, symbol: str, timeframe: str) -> Rows:
+        """All candles of a timeframe, the forming one last."""
+        storage = store.candles.storage
+        minutes = storage.get(f"{exchange}-{symbol}-1m")
+        larger = storage.get(f"{exchange}-{symbol}-{timeframe}")
+        if minutes is None or larger is None:  # Jesse knows what to say of an unknown route
+            return self._rebuild(exchange, symbol, timeframe)
+        key = (exchange, symbol, timeframe)
+        if self._read.get(key) != _last_rows(minutes, larger):
+            self._rebuild(exchange, symbol, timeframe)
+            self._read[key] = _last_rows(minutes, larger)
+        array, index = larger.snapshot()
+        return array[: index + 1]  # type: ignore[no-any-return]
+
+    def completed(self, exchange: str, symbol: str, timeframe: str, opens_at: int) -> None:
+        """A candle was just stored with the last minute in it: reading it now would store it once more."""
+        minutes, larger = candles(exchange, symbol, "1m"), candles(exchange, symbol, timeframe)
+        if larger[-1][0] == opens_at:  # after a gap Jesse may have put something later there
+            self._read[exchange, symbol, timeframe] = _last_rows(minutes, larger)
+
+
+def _last_rows(minutes: Any, larger: Any) -> tuple[int, bytes, int, bytes]:
+    minute_array, minute = minutes.snapshot()
+    array, index = larger.snapshot()
+    return minute, minute_array[minute].tobytes(), index, array[index].tobytes()

@@ -43,8 +43,8 @@ class Ledger:
         self._position = position
         self._orders = 0
         self._trades = 0
-        self._open: dict[str, tuple[Any, OrderRow | None]] = {}
-        self._last_position: list[PositionRow] = []
+        self._open: dict[str, tuple[Any, bool]] = {}
+        self._held: tuple[Any, ...] = (position.qty, position.entry_price, position.leverage, position.opened_at)
         self._add_order = store.orders.add_order
         store.orders.add_order = self._submitted
 
@@ -56,7 +56,7 @@ class Ledger:
         # Only the order that Jesse makes up for a liquidation does not go through its order service.
         order.paper_liquidation = order.created_at is None
         order.paper_created_at = int(store.app.time)
-        self._open[order.paper_id] = (order, None)
+        self._open[order.paper_id] = (order, False)
 
     def collect(self, facts: Facts, stopping: bool = False) -> None:
         """Add to `facts` what changed since the last call, after a whole minute or the session's end."""
@@ -68,10 +68,11 @@ class Ledger:
         for trade in closed:
             self._trades += 1
             facts.trades.append(self._trade_row(trade, self._trades, stopping))
-        positions = self._positions()
-        if positions != self._last_position:
-            self._last_position = positions
-            facts.positions = positions
+        position = self._position
+        held = (position.qty, position.entry_price, position.leverage, position.opened_at)
+        if held != self._held:
+            self._held = held
+            facts.positions = self._positions()
         kept = store.orders.storage[f"{self._exchange}-{self._symbol}"]
         if len(kept) > 2 * KEPT_ORDERS and self._position.is_open:
             _forget_cancelled(kept)
@@ -82,12 +83,13 @@ class Ledger:
         return self._trades
 
     def _collect_orders(self, facts: Facts, numbers: dict[str, int]) -> None:
-        for paper_id, (order, last) in list(self._open.items()):
-            row = self._order_row(order, numbers)
-            if row != last:
-                facts.orders.append(row)
-                self._open[paper_id] = (order, row)
-            if order.is_executed or order.is_canceled:
+        for paper_id, (order, known) in list(self._open.items()):
+            final = order.status != order_statuses.ACTIVE
+            # While an order works nothing of it changes: Jesse replaces orders, and gives them their role at once.
+            if final or not known:
+                facts.orders.append(self._order_row(order, numbers))
+                self._open[paper_id] = (order, True)
+            if final:
                 del self._open[paper_id]
 
     def _order_row(self, order: Any, numbers: dict[str, int]) -> OrderRow:

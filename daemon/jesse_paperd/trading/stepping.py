@@ -1,35 +1,42 @@
 """One market's minutes on their way into Jesse's store, and which of them anything can happen in.
 
-Nothing can happen in a minute that completes no candle of the traded timeframe and touches no order: such quiet
-minutes are put into the store together. The others are stepped one by one through Jesse.
+Nothing can happen in a minute that completes no candle of the traded timeframe and whose prices reach no order: such
+quiet minutes are put into the store together. Larger candles are released as Jesse's timestamp replay releases them:
+each by the minute that completes it, or, when its last minutes are missing, by the next minute there is.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jesse_paperd.trading.intake import CLOSE, HIGH, LOW, MINUTE, OPEN, TIME, Rows
-from jesse_paperd.trading.jesse_core import add_candle, candles, generate_candle, larger_timeframes, minutes_of
+from jesse_paperd.trading.jesse_core import BucketReads, add_candle, aggregate, candles, larger_timeframes, minutes_of
 
-Release = tuple[int, str, int]
-"""(row that completes it or comes after it, timeframe, a row of the bucket)."""
+
+class Release(NamedTuple):
+    """A larger candle that becomes complete: by which row, of which timeframe, and its last row."""
+
+    due: int
+    timeframe: str
+    last: int
+    opens_at: int
 
 
 class Market:
     """The rows of one symbol in the stretch that is being stepped, and how far it is."""
 
-    def __init__(self, exchange: str, symbol: str) -> None:
-        self.key = f"{exchange}-{symbol}"
+    def __init__(self, exchange: str, symbol: str, reads: BucketReads) -> None:
         self.exchange = exchange
         self.symbol = symbol
+        self._reads = reads
         self._timeframes = [(timeframe, minutes_of(timeframe) * MINUTE) for timeframe in larger_timeframes()]
         self._minutes = candles(exchange, symbol, "1m")
         self.rows: Rows = np.empty((0, 6))
         self.times: NDArray[np.int64] = np.empty(0, np.int64)
-        self.begins = self.next = self._next_release = 0
+        self.begins = self.next = self._offset = self._next_release = 0
         self._releases: list[Release] = []
 
     def load(self, rows: Rows, started_at: int) -> None:
@@ -38,21 +45,22 @@ class Market:
         self.rows = np.concatenate((self._minutes[-1][None], rows)) if self.begins else rows
         self.times = self.rows[:, TIME].astype(np.int64)
         self.next = self.begins
+        self._offset = len(self._minutes) - self.begins
         self._releases = self._plan(started_at) if len(rows) else []
         self._next_release = 0
 
     def _plan(self, started_at: int) -> list[Release]:
-        """Which row releases which buckets: the own one when it completes it, and one left behind incomplete."""
         times = self.times
         plan: list[Release] = []
         for timeframe, length in self._timeframes:
-            completes = (times + MINUTE) % length == 0
-            own = np.flatnonzero(completes[self.begins :]) + self.begins
-            plan.extend((row, timeframe, row) for row in own.tolist())
-            buckets = times // length
+            buckets = times // length * length
+            completes = times + MINUTE == buckets + length
+            for row in (np.flatnonzero(completes[self.begins :]) + self.begins).tolist():
+                plan.append(Release(row, timeframe, row, int(buckets[row])))
             # What ended by the session's start was released with the warm-up.
-            left = (buckets[1:] != buckets[:-1]) & ~completes[:-1] & ((buckets[:-1] + 1) * length > started_at)
-            plan.extend((row + 1, timeframe, row) for row in np.flatnonzero(left).tolist())
+            left = (buckets[1:] != buckets[:-1]) & ~completes[:-1] & (buckets[:-1] + length > started_at)
+            for row in np.flatnonzero(left).tolist():
+                plan.append(Release(row + 1, timeframe, row, int(buckets[row])))
         plan.sort()
         return plan
 
@@ -65,37 +73,36 @@ class Market:
 
     def row_at(self, time: int) -> int:
         """The first row that is not earlier than a time."""
-        return int(np.searchsorted(self.times, time))
+        return int(self.times.searchsorted(time))
 
-    def pass_quietly(self, end: int) -> tuple[int, int]:
-        """Put the minutes up to row `end` into the store and release what they complete; return their rows."""
-        begin = self.next
-        if end > begin:
-            self._minutes.append_multiple(self.rows[begin:end])
+    def decides(self, timeframe_ms: int) -> list[int]:
+        """The rows at whose close the candle of a timeframe completes."""
+        rows = np.flatnonzero((self.times[self.begins :] + MINUTE) % timeframe_ms == 0) + self.begins
+        return rows.tolist()  # type: ignore[no-any-return]
+
+    def show(self, end: int) -> None:
+        """Make the minutes up to row `end` visible in Jesse's store, without what they complete."""
+        if end > self.next:
+            self._minutes.append_multiple(self.rows[self.next : end])
             self.next = end
-            for row, timeframe, member in self.releases_before(end):
-                self._release(timeframe, member, row)
-        return begin, end
 
-    def releases_before(self, end: int) -> list[Release]:
-        """The releases due by rows before `end`, each handed out once."""
-        first = last = self._next_release
-        while last < len(self._releases) and self._releases[last][0] < end:
-            last += 1
-        self._next_release = last
-        return self._releases[first:last]
-
-    def _release(self, timeframe: str, member: int, row: int) -> None:
-        length = minutes_of(timeframe) * MINUTE
-        bucket = int(self.times[member]) // length * length
-        stored = self._minutes[:]
-        begin = int(np.searchsorted(stored[:, TIME], bucket))
-        end = int(np.searchsorted(stored[:, TIME], min(bucket + length, int(self.times[row]) + MINUTE)))
-        completed = generate_candle(timeframe, stored[begin:end])
-        add_candle(completed, self.exchange, self.symbol, timeframe, with_execution=False, with_generation=False)
-
-    def as_jesse_has_it(self) -> dict[str, Any]:
-        return {"exchange": self.exchange, "symbol": self.symbol, "candles": self.rows}
+    def release(self) -> None:
+        """Release the larger candles that the visible minutes complete, each once."""
+        while self._next_release < len(self._releases) and self._releases[self._next_release].due < self.next:
+            release = self._releases[self._next_release]
+            self._next_release += 1
+            minutes = self._minutes.array
+            end = self._offset + release.last + 1
+            begin = self.row_at(release.opens_at) + self._offset
+            if begin == self._offset:  # it may begin before this stretch
+                begin = int(minutes[:end, TIME].searchsorted(release.opens_at))
+            completed = aggregate(release.timeframe, minutes[begin:end])
+            completed[TIME] = release.opens_at
+            add_candle(
+                completed, self.exchange, self.symbol, release.timeframe, with_execution=False, with_generation=False
+            )
+            if release.last == self.next - 1:
+                self._reads.completed(self.exchange, self.symbol, release.timeframe, release.opens_at)
 
 
 def first_touched(
@@ -111,4 +118,4 @@ def first_touched(
     below = max((level for level in levels if level <= price), default=-np.inf)
     touched = (highest[begin:end] >= above) | (lowest[begin:end] <= below)
     first = int(touched.argmax())
-    return begin + first if touched.size and touched[first] else end
+    return begin + first if touched[first] else end
