@@ -1,0 +1,127 @@
+"""The façade with clients of others, and on the other major of the MCP SDK."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jesse_paper_mcp.tools import TOOLS
+from tests.support.daemon import SPOT_CANDLES, Daemon
+
+ROOT = Path(__file__).resolve().parents[2]
+CLIENTS = ROOT / "tests" / "clients"
+FACADE = [str(Path(sys.executable).with_name("jesse-paper-mcp"))]
+NAMES = [tool.name for tool in TOOLS]
+
+
+def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+def life(session_id: str) -> list[tuple[str, dict[str, Any]]]:
+    """A call of each tool, in the order of a session's life."""
+    session = {"session_id": session_id}
+    start = {"strategy": "DayTrader", "symbol": "BTC-USDT", "timeframe": "15m", "feed": f"replay:{SPOT_CANDLES}"}
+    return [
+        ("paper_start", {**start, **session}),
+        ("paper_list_sessions", {}),
+        ("paper_status", session),
+        ("paper_get_trades", {**session, "limit": 5}),
+        ("paper_get_equity", {**session, "resolution": "1d"}),
+        ("paper_get_metrics", session),
+        ("paper_update_session", {**session, "updates": {"notes": "by another client"}}),
+        ("paper_stop", session),
+    ]
+
+
+def check_conversation(told: dict[str, Any], session_id: str) -> None:
+    """What a client tells of `life` and of a call that is refused after it."""
+    assert [tool["name"] for tool in told["tools"]] == NAMES
+    assert all(tool["inputSchema"]["type"] == "object" for tool in told["tools"])
+    *results, refused = told["results"]
+    for (name, _), result in zip(life(session_id), results, strict=True):
+        assert not result.get("isError"), (name, result)
+        assert result["structuredContent"] == json.loads(result["content"][0]["text"])
+    assert results[-1]["structuredContent"]["status"] == "stopped"
+    assert refused["isError"]
+    assert "Did you mean 'BTC-USDT'?" in refused["content"][0]["text"]
+    assert f"paper://sessions/{session_id}" in {resource["uri"] for resource in told["resources"]}
+    assert len(told["prompts"]) == 3
+
+
+def conversation(session_id: str) -> str:
+    return json.dumps([*life(session_id), ("paper_start", {"strategy": "DayTrader", "symbol": "btc/usdt"})])
+
+
+@pytest.fixture(scope="session")
+def node() -> dict[str, str]:
+    """An environment with the pinned Node, the Inspector and the TypeScript SDK; installed once per checkout."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed")
+    bin_folder = CLIENTS / "node_modules" / ".bin"
+    stamp = CLIENTS / "node_modules" / ".package-lock.json"
+    if not stamp.exists() or stamp.stat().st_mtime < (CLIENTS / "package.json").stat().st_mtime:
+        run(npm, "install", "--no-audit", "--no-fund", "--no-package-lock", cwd=CLIENTS)
+        stamp.touch()
+    return {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.fixture(scope="session")
+def other_major(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment with this distribution and mcp 2.x."""
+    folder = tmp_path_factory.mktemp("mcp2")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
+    run(Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--python", python, ROOT, "mcp>=2,<3")
+    version = run(python, "-c", "import importlib.metadata as m; print(m.version('mcp'))")
+    assert version.startswith("2.")
+    return python
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("node")
+def test_the_inspector_sees_every_tool_and_calls_each(daemon: Daemon, node: dict[str, str]) -> None:
+    def inspect(*arguments: str) -> Any:
+        command = ("mcp-inspector", "--cli", *FACADE, "--endpoint", daemon.endpoint, *arguments, "--format", "json")
+        return json.loads(run(*command, env=node))["result"]
+
+    # The count: an inspector that cannot read the schemas shows none and exits 0.
+    assert [tool["name"] for tool in inspect("--method", "tools/list")["tools"]] == NAMES
+    for name, arguments in life("inspected"):
+        given = ("--tool-name", name, "--tool-args-json", json.dumps(arguments))
+        result = inspect("--method", "tools/call", *given)
+        assert not result.get("isError"), result
+    assert len(inspect("--method", "prompts/list")["prompts"]) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("node")
+def test_the_typescript_client_runs_a_session_through_its_life(daemon: Daemon, node: dict[str, str]) -> None:
+    script = CLIENTS / "typescript_client.mjs"
+    command = ("node", script, *FACADE, "--endpoint", daemon.endpoint, conversation("typescript"))
+    check_conversation(json.loads(run(*command, env=node)), "typescript")
+
+
+@pytest.mark.packaging
+@pytest.mark.parametrize(
+    ("client_is_2", "facade_is_2"), [(True, True), (True, False), (False, True)], ids=["2-to-2", "2-to-1", "1-to-2"]
+)
+def test_both_majors_of_the_sdk_understand_each_other(
+    daemon: Daemon, other_major: Path, client_is_2: bool, facade_is_2: bool
+) -> None:
+    client = other_major if client_is_2 else Path(sys.executable)
+    facade = [str(other_major), "-m", "jesse_paper_mcp"] if facade_is_2 else FACADE
+    session_id = f"major-{client_is_2:d}{facade_is_2:d}"
+    command = (client, CLIENTS / "python_client.py", *facade, "--endpoint", daemon.endpoint, conversation(session_id))
+    check_conversation(json.loads(run(*command, cwd=daemon.home)), session_id)
