@@ -10,17 +10,16 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 
-from jesse_paperd.analytics.path import HOUR, Floats, Times
+from jesse_paperd.analytics.path import DAY, HOUR, MINUTE, Floats, Times
 from jesse_paperd.analytics.state import LedgerState
 from jesse_paperd.wire.protocol import EquityPoint, Resolution
 from jesse_paperd.wire.rfc3339 import to_text
 
-_MINUTE = 60_000
-_UNITS = {"m": _MINUTE, "h": HOUR, "d": 24 * HOUR, "w": 7 * 24 * HOUR}
+_UNITS = {"m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 RESOLUTIONS: dict[str, int] = {name: int(name[:-1]) * _UNITS[name[-1]] for name in get_args(Resolution)}
 """Bucket lengths in ms."""
 
-_MONDAY = 4 * 24 * HOUR  # 1970-01-05
+_MONDAY = 4 * DAY  # 1970-01-05
 
 
 class EquityCurve(NamedTuple):

@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
-from jesse_paperd.analytics.path import HOUR, EquityPath
-from jesse_paperd.analytics.state import PERIODS, Interval, LedgerState
+from jesse_paperd.analytics.path import DAY, HOUR, EquityPath
+from jesse_paperd.analytics.state import PERIODS, Interval, Standing
 from jesse_paperd.wire.definitions import VERSION
 from jesse_paperd.wire.protocol import Metrics, Undefined
 from jesse_paperd.wire.rfc3339 import to_text
@@ -18,14 +18,12 @@ from jesse_paperd.wire.rfc3339 import to_text
 DAILY_FROM = 30
 """Daily returns from which `auto` prefers them; in days, the least time that is annualised by compounding."""
 
-_DAY = 24 * HOUR
 
-
-def metrics_of(state: LedgerState, returns_interval: Literal["auto", "1h", "1d"] = "auto") -> Metrics:
-    """The metrics as of the state's last refresh."""
-    interval = _automatic(state) if returns_interval == "auto" else returns_interval
-    path, trades = state.path, state.trades
-    observations, ratios = state.ratios(interval)
+def metrics_of(standing: Standing, returns_interval: Literal["auto", "1h", "1d"] = "auto") -> Metrics:
+    """The metrics as of its last refresh."""
+    interval = _automatic(standing) if returns_interval == "auto" else returns_interval
+    path, trades = standing.path, standing.trades
+    observations, ratios = standing.ratios(interval)
     undefined: dict[str, Undefined] = {}
 
     def defined(field: str, value: float | Undefined) -> float | None:
@@ -76,18 +74,18 @@ def metrics_of(state: LedgerState, returns_interval: Literal["auto", "1h", "1d"]
     )
 
 
-def _automatic(state: LedgerState) -> Interval:
-    return "1d" if state.ratios("1d")[0] >= DAILY_FROM else "1h"
+def _automatic(standing: Standing) -> Interval:
+    return "1d" if standing.ratios("1d")[0] >= DAILY_FROM else "1h"
 
 
 def _calmar(path: EquityPath) -> float | Undefined:
     """Annual compound return over the largest drawdown (Young, 1991, over the whole life instead of three years)."""
-    if path.started_at is None or path.last_at is None or path.last_at - path.started_at < DAILY_FROM * _DAY:
+    if path.started_at is None or path.last_at is None or path.last_at - path.started_at < DAILY_FROM * DAY:
         return "insufficient_samples"
     if not path.max_drawdown:
         return "no_drawdown"
     growth = max(path.equity, 0.0) / path.starting_balance
     try:
-        return (math.pow(growth, 365 * _DAY / (path.last_at - path.started_at)) - 1) / path.max_drawdown
+        return (math.pow(growth, 365 * DAY / (path.last_at - path.started_at)) - 1) / path.max_drawdown
     except OverflowError:
         return "insufficient_samples"

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-HOUR = 3_600_000
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
 Run = tuple[int, int, int, float, float, int]
 """A row of the journal's `equity`: first_at, last_at, samples, equity, unrealized_pnl, in_position."""
@@ -68,6 +68,12 @@ class EquityPath:
         self.open = runs[-1]
         pending = self.open[1] // HOUR + 1 - self._next_hour
         self.hours_revision = (self._hours_filled, pending, self.open[3] if pending else 0.0)
+
+    def carry_to(self, at: int) -> None:
+        """Let the last sample's value last until `at`."""
+        if self.open is not None:
+            first_at, last_at, samples, equity, unrealized_pnl, in_position = self.open
+            self.add([(first_at, max(last_at, at), samples, equity, unrealized_pnl, in_position)])
 
     def _settle(self, runs: list[Run]) -> None:
         """Fold all runs but the last: a later one exists, so they are final."""

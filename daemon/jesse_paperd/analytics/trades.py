@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from jesse_paperd.analytics.path import MINUTE
 from jesse_paperd.store.journal import JournalReader, TradeRow
 from jesse_paperd.wire.protocol import Trade
 from jesse_paperd.wire.rfc3339 import to_text
-
-_MINUTE = 60_000
 
 
 def trade_of(row: TradeRow) -> Trade:
@@ -32,7 +31,7 @@ def trade_of(row: TradeRow) -> Trade:
         fees=row.fee,
         symbol=row.symbol,
         leverage=row.leverage,
-        duration_minutes=(row.exit_at - row.entry_at) / _MINUTE,
+        duration_minutes=(row.exit_at - row.entry_at) / MINUTE,
         exit_reason=row.exit_reason,
         max_adverse_excursion=adverse,
         max_favorable_excursion=favorable,

@@ -338,6 +338,11 @@ class JournalReader:
         query = "SELECT * FROM equity WHERE first_at >= ? AND first_at < ? ORDER BY first_at LIMIT ?"
         return self._db.execute(query, (since, before, limit)).fetchall()
 
+    def equity_at(self, at: int) -> tuple[int, int, int, float, float, int] | None:
+        """The run with the last sample at or before `at`, or None before the first."""
+        row = self._db.execute("SELECT * FROM equity WHERE first_at <= ? ORDER BY first_at DESC LIMIT 1", (at,))
+        return row.fetchone()
+
     def daily_balance(self) -> list[tuple[int, float]]:
         return self._db.execute("SELECT * FROM daily_balance ORDER BY at").fetchall()
 
