@@ -42,15 +42,22 @@ def garbage(_frame: bytes) -> bytes:
     return b"\xc1 no message \xff"
 
 
-def losing_the_first(behaviour: Behaviour) -> Behaviour:
-    """Loses the first request, as a daemon does that is killed and comes back."""
+def crashing_at_first(behaviour: Behaviour) -> Behaviour:
+    """Dies of the first request and comes back: the connection breaks, and nobody knows what was done."""
     seen: list[bytes] = []
 
     def behave(frame: bytes) -> bytes | None:
         seen.append(frame)
-        return behaviour(frame) if len(seen) > 1 else None
+        if len(seen) == 1:
+            raise Crash
+        return behaviour(frame)
 
     return behave
+
+
+def always_crashing(_frame: bytes) -> None:
+    """Dies of every request."""
+    raise Crash
 
 
 def held_until(released: threading.Event, behaviour: Behaviour) -> Behaviour:
@@ -63,6 +70,10 @@ def held_until(released: threading.Event, behaviour: Behaviour) -> Behaviour:
     return behave
 
 
+class Crash(Exception):
+    """Makes the daemon drop its socket and bind it anew."""
+
+
 class FakeDaemon:
     """Binds `endpoint` and treats every request by `behaviour` until the `with` block ends."""
 
@@ -73,9 +84,7 @@ class FakeDaemon:
         #: Set once it has received a request.
         self.asked = threading.Event()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._router = self._context.socket(zmq.ROUTER)
-        self._router.setsockopt(zmq.LINGER, 0)
-        self._router.bind(endpoint)
+        self._router = self._bound()
         self._stop = self._context.socket(zmq.PAIR)
         self._stop.bind("inproc://stop")
         self._thread = threading.Thread(target=self._serve)
@@ -97,6 +106,12 @@ class FakeDaemon:
         self._stop.close()
         self._context.term()
 
+    def _bound(self) -> zmq.Socket[bytes]:
+        router = self._context.socket(zmq.ROUTER)
+        router.setsockopt(zmq.LINGER, 0)
+        router.bind(self.endpoint)
+        return router
+
     def _serve(self) -> None:
         stopped = self._context.socket(zmq.PAIR)
         stopped.connect("inproc://stop")
@@ -107,7 +122,14 @@ class FakeDaemon:
             peer, empty, frame = self._router.recv_multipart()
             self.frames.append(frame)
             self.asked.set()
-            reply = self.behaviour(frame)
+            try:
+                reply = self.behaviour(frame)
+            except Crash:
+                poller.unregister(self._router)
+                self._router.close()
+                self._router = self._bound()
+                poller.register(self._router, zmq.POLLIN)
+                continue
             if reply is not None:
                 self._router.send_multipart([peer, empty, reply])
         stopped.close()

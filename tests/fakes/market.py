@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
-import random
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,25 +67,32 @@ def random_market(
         flat: whether such a minute has a flat row of no volume, or none.
         gaps: stretches (first, upto) that the exchange does not have.
     """
-    level = 10 ** random.Random(f"{seed} {symbol}").uniform(1, 5)
+    name = zlib.crc32(f"{seed} {symbol}".encode())
+    level = 10 ** (1 + 4 * _unit(name, 0, 0))
 
     def price(minute: int) -> float:
-        noise = random.Random(f"{seed} {symbol} {minute}").gauss(0, 0.0008)
-        return level * (1 + 0.03 * math.sin(minute / MINUTE / 90) + noise)
+        return level * (1 + 0.03 * math.sin(minute / MINUTE / 90) + 0.0016 * (_unit(name, minute, 1) - 0.5))
 
     def candle_of(minute: int) -> Candle | None:
         if any(first <= minute < upto for first, upto in gaps):
             return None
-        chance = random.Random(f"{seed} {symbol} {minute} candle")
         # The open is near the last close, not equal to it, as on real exchanges.
-        open_, close = round(price(minute) * (1 + chance.gauss(0, 0.0001)), 2), round(price(minute + MINUTE), 2)
-        if chance.random() < quiet:
+        open_, close = round(price(minute) * (1 + 0.0002 * _unit(name, minute, 2)), 2), round(price(minute + MINUTE), 2)
+        if _unit(name, minute, 3) < quiet:
             return Candle(minute, open_, open_, open_, open_, 0.0) if flat else None
-        high = round(max(open_, close) * (1 + abs(chance.gauss(0, 0.0003))), 2)
-        low = round(min(open_, close) * (1 - abs(chance.gauss(0, 0.0003))), 2)
-        return Candle(minute, open_, high, low, close, round(chance.expovariate(0.1), 5))
+        high = round(max(open_, close) * (1 + 0.0005 * _unit(name, minute, 4)), 2)
+        low = round(min(open_, close) * (1 - 0.0005 * _unit(name, minute, 5)), 2)
+        return Candle(minute, open_, high, low, close, round(0.5 + 20 * _unit(name, minute, 6), 5))
 
     return Market(symbol, candle_of, listed_at)
+
+
+def _unit(name: int, minute: int, salt: int) -> float:
+    """A number from 0 below 1 that looks random and is always the same for the same arguments."""
+    x = (minute // MINUTE * 0x9E3779B1 + salt * 0x85EBCA6B + name * 0xC2B2AE35 + 0x27D4EB2F) & 0xFFFFFFFF
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        x = ((x ^ (x >> shift)) * factor) & 0xFFFFFFFF
+    return (x ^ (x >> 16)) / 2**32
 
 
 def recorded_market(symbol: str, path: Path, starts_at: int | None = None) -> Market:

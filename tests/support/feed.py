@@ -34,11 +34,12 @@ class World:
         self.servers: dict[str, ExchangeServer] = {}
         self.settings: dict[str, ExchangeSettings] = {}
         self.clock_error = clock_error
+        self.asleep = 0  # milliseconds that the machine slept: the world went on, its monotonic clock did not
         self.feed = self._new_feed()
 
     def now(self) -> int:
         """The exchanges' clock."""
-        return BEGIN + round(asyncio.get_running_loop().time() * 1000)
+        return BEGIN + self.asleep + round(asyncio.get_running_loop().time() * 1000)
 
     def local(self) -> int:
         """The clock of the machine that the feed runs on."""

@@ -75,7 +75,7 @@ def test_what_is_urgent_goes_while_a_backlog_waits_for_budget() -> None:
     async def story() -> None:
         gate = Gate(60.0, now)
         backlog = Exchange()
-        waiting = [asyncio.create_task(gate.request(1, backlog, reserve=0.2)) for _ in range(100)]
+        waiting = [asyncio.create_task(gate.request(1, backlog, reserve=12)) for _ in range(100)]
         await asyncio.sleep(1)
         assert len(backlog.asked) < 60
         urgent = Exchange()

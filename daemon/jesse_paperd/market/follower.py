@@ -32,8 +32,6 @@ LONGEST_BACKOFF = 30.0
 UNKNOWN_AGAIN = 3_600.0
 #: So few missing minutes at the end are the live case, not a backlog.
 FEW = 5 * MINUTE
-#: Share of the budget that filling old minutes leaves to the newest ones.
-RESERVE = 0.2
 #: A sleep is cut into pieces, since clocks are set and machines sleep meanwhile.
 LONGEST_SLEEP = 10.0
 
@@ -49,23 +47,26 @@ class _Stretch(NamedTuple):
 
 
 class Follower:
-    """The subscription to one market, however many sessions use it."""
+    """The subscription to one market, however many sessions use it.
+
+    Two loops share the work, so that a hole that waits for budget holds up no live candle. Where something is kept
+    for each of them, the key is `newest`.
+    """
 
     def __init__(self, venue: Venue, symbol: str, since: int) -> None:
         self._venue = venue
         self.symbol = symbol
         self.since = since
+        self._began: int | None = None  # the minute that was forming when it began, by the exchange's clock
         flat, history = venue.exchange.quiet_minutes == "flat", venue.exchange.history
-        # By `newest`: each kind of stretch waits for its own second looks, until its own time.
-        self._finality = {True: Finality(flat, history), False: Finality(flat, history)}
-        self._due = {True: 0, False: 0}
-        self._wake = asyncio.Event()
+        self._finality = {newest: Finality(flat, history) for newest in (True, False)}
+        self._wake = {newest: asyncio.Event() for newest in (True, False)}
+        self._trouble = {True: "", False: ""}
         self._chance = random.Random()
         self._fruitless = 0  # replies in a row without the candle that should be there
         self._caught_up = False
         self._answered_at: int | None = None
         self._asking_since = venue.clock.now()
-        self._trouble = ""
         self._waits_for = ""
         self._refused_row = ""
         self._refused = False
@@ -81,8 +82,8 @@ class Follower:
         """Change the first minute that is wanted."""
         if since != self.since:
             self.since = since
-            self._due[False] = 0
-            self._wake.set()
+            for wake in self._wake.values():
+                wake.set()
 
     def mark(self, price: float, at: int) -> None:
         """Take a last traded price, unless a newer one is known."""
@@ -91,45 +92,49 @@ class Follower:
 
     async def run(self) -> None:
         """Follow the market until cancelled; no failure ends it."""
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._pursue(newest=True))
+            loops.create_task(self._pursue(newest=False))
+
+    async def _pursue(self, newest: bool) -> None:
         failures = 0
         while True:
             try:
                 await self._venue.find(self.symbol)
-                now = await self._venue.time()
-                stretch, due = self._most_wanted(now)
-                if stretch is not None:
-                    due = self._due[stretch.newest] = await self._ask_for(stretch)
-                    due = min(due, *self._due.values())
-                failures, self._trouble, self._refused = 0, "", False
+                self._refused = False
+                due = await self._step(newest, await self._venue.time())
+                failures, self._trouble[newest] = 0, ""
             except SourceError as error:
                 failures += 1
                 self._refused = error.kind == "unknown"
-                self._trouble = error.message if self._refused else f"{self._venue.exchange.name} {error.message}"
+                self._trouble[newest] = f"{self._venue.exchange.name} {error.message}"
                 wait = UNKNOWN_AGAIN if self._refused else backoff(failures, LONGEST_BACKOFF, self._chance)
                 due = self._venue.clock.now() + int(wait * 1000)
             except Exception as error:
                 failures += 1
-                self._trouble = f"the feed failed: {type(error).__name__}: {error}"
-                log.warning("%s %s: %s", self._venue.exchange.name, self.symbol, self._trouble, exc_info=True)
+                self._trouble[newest] = f"the feed failed: {type(error).__name__}: {error}"
+                log.warning("%s %s", self._venue.exchange.name, self.symbol, exc_info=True)
                 due = self._venue.clock.now() + int(backoff(failures, LONGEST_BACKOFF, self._chance) * 1000)
-            await self._sleep_until(due)
+            await self._sleep_until(due, self._wake[newest])
 
-    def _most_wanted(self, now: int) -> tuple[_Stretch | None, int]:
-        """What to ask for now, or when to look again."""
+    async def _step(self, newest: bool, now: int) -> int:
+        """Ask for what is missing, if anything is; returns when to go on."""
         forming = now // MINUTE * MINUTE
-        holes = [_Stretch(a, b, b == forming) for a, b in self._venue.store.missing(self.symbol, self.since, forming)]
-        newest = holes.pop() if holes and holes[-1].newest else None
-        for kind, due in self._due.items():
-            # Set by a clock that was corrected since, it could lie hours ahead.
-            self._due[kind] = min(due, now + MINUTE + SETTLE)
-        if newest is None:
+        # A daemon whose clock is ahead may ask from a minute on that has not come: then it gets what comes from now on.
+        self._began = forming if self._began is None else min(self._began, forming)
+        stretches = [_Stretch(a, b, b == forming) for a, b in self._missing(forming)]
+        wanted = [stretch for stretch in stretches if stretch.newest == newest]
+        if wanted:
+            return await self._ask_for(wanted[0])
+        if newest:
             self._caught_up = True
-            self._due[True] = forming + MINUTE + SETTLE
-        elif now >= self._due[True]:
-            return newest, now
-        if holes and now >= self._due[False]:
-            return holes[0], now
-        return None, min(self._due[True], self._due[False]) if holes else self._due[True]
+        return forming + MINUTE + SETTLE
+
+    def _since(self) -> int:
+        return self.since if self._began is None else min(self.since, self._began)
+
+    def _missing(self, forming: int) -> list[tuple[int, int]]:
+        return self._venue.store.missing(self.symbol, self._since(), forming)
 
     async def _ask_for(self, stretch: _Stretch) -> int:
         """Ask once, judge, store; returns when to ask for this kind of stretch again."""
@@ -137,8 +142,8 @@ class Follower:
         first, upto, newest = stretch
         # One minute more on either side: the one before shows revisions, the one after proves the last one.
         since, limit = first - MINUTE, min(venue.limits.page, (upto - first) // MINUTE + 3)
-        reserve = 0.0 if newest and upto - first <= FEW else RESERVE
-        rows, asked = await venue.candles(symbol, since, limit, reserve)
+        live = newest and upto - first <= FEW
+        rows, asked = await venue.candles(symbol, since, limit, live)
         self._answered_at = asked
         reply = examine(rows, venue.clock.now())
 
@@ -147,7 +152,7 @@ class Follower:
         beyond = [candle for candle in reply.candles if candle.timestamp >= first]
         if not beyond and not reply.refused and (window <= upto or not newest):
             # Nothing in a stretch that is long over. A later candle tells a quiet market from a silent exchange.
-            later, _ = await venue.candles(symbol, None, 2, reserve)
+            later, _ = await venue.candles(symbol, None, 2, live)
             proven = min(window, max((c.timestamp for c in examine(later, venue.clock.now()).candles), default=0))
         known_before = not store.missing(symbol, first - MINUTE, first)
         # While the clock is not measured, nobody knows whether the newest row's minute is over.
@@ -162,6 +167,8 @@ class Follower:
             self._refused_row = f"a usable row: {refused}" if refused else ""
             self._waits_for = self._refused_row or verdict.waits_for
             self._fruitless = 0 if verdict.upto > first else self._fruitless + 1
+            # Where quiet minutes have no row, the newest one may lack its row for long: nothing more to fetch will do.
+            self._caught_up = self._caught_up or verdict.upto in (first, upto)
 
         if verdict.again_at is not None:
             return verdict.again_at
@@ -182,22 +189,22 @@ class Follower:
             log.warning("%s changed %d final candle(s) of %s", self._venue.exchange.name, revised, self.symbol)
         self._gap_minutes, self._revisions = self._venue.store.counts(self.symbol)
 
-    async def _sleep_until(self, due: int) -> None:
+    async def _sleep_until(self, due: int, wake: asyncio.Event) -> None:
         """Sleep until the exchange's clock says `due`, but no longer than it seems now; or until the wish changes."""
         loop = asyncio.get_running_loop()
         latest = loop.time() + (due - self._venue.clock.now()) / 1000
         while (left := min((due - self._venue.clock.now()) / 1000, latest - loop.time())) > 0:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), min(left, LONGEST_SLEEP))
+                await asyncio.wait_for(wake.wait(), min(left, LONGEST_SLEEP))
                 break
-        self._wake.clear()
+        wake.clear()
 
     def observe(self) -> MarketState:
         """The market's state now; also counts how often it became stale."""
         venue = self._venue
         now = venue.clock.now()
         forming = now // MINUTE * MINUTE
-        missing = venue.store.missing(self.symbol, self.since, forming)
+        missing = self._missing(forming)
         expected = missing[-1][0] if missing and missing[-1][1] == forming else forming
         condition, reason = self._judge(now, expected)
         if condition in ("stale", "quiet"):
@@ -207,13 +214,13 @@ class Follower:
         else:
             self._behind_since = None
         self._condition = condition
-        wanted = max(1, forming - self.since)
+        wanted = max(1, forming - self._since())
         return MarketState(
             exchange=venue.exchange.name,
             symbol=self.symbol,
             state=condition,
             reason=reason,
-            since=self.since,
+            since=self._since(),
             upto=expected,
             behind_since=self._behind_since,
             progress=round(1 - sum(b - a for a, b in missing) / wanted, 4),
@@ -227,9 +234,9 @@ class Follower:
 
     def _judge(self, now: int, expected: int) -> tuple[MarketCondition, str]:
         if self._refused:
-            return "refused", self._trouble
+            return "refused", self._trouble[True]
         gate = self._venue.gate
-        trouble = self._trouble if gate.condition == "up" else f"{self._venue.exchange.name} {gate.reason}"
+        trouble = self._trouble[True] if gate.condition == "up" else f"{self._venue.exchange.name} {gate.reason}"
         silent_for = now - (self._answered_at or self._asking_since)
         if not self._caught_up:
             if trouble and silent_for > STALE_AFTER:

@@ -62,6 +62,7 @@ class Gate:
         self._clock = clock
         self._tokens = weight_per_minute
         self._filled_at = clock()
+        self._turns = {False: asyncio.Lock(), True: asyncio.Lock()}  # by whether it leaves a reserve
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._chance = random.Random()
         self._spent: deque[tuple[float, float]] = deque()
@@ -78,7 +79,7 @@ class Gate:
 
         Args:
             weight: what the request costs.
-            reserve: share of the budget to leave for more urgent requests.
+            reserve: weight to leave for more urgent requests.
 
         Raises:
             SourceError: the request was let through and failed.
@@ -107,8 +108,8 @@ class Gate:
         return max(0.0, self._closed_until - self._clock())
 
     def has_spare(self, weight: float, reserve: float) -> bool:
-        """Whether a request could go at once and leave this share of the budget."""
-        return self.closed_for() == 0 and self._level() >= weight + reserve * self.limit
+        """Whether a request could go at once and leave this much for others."""
+        return self.closed_for() == 0 and self._level() >= weight + reserve
 
     def weight_last_minute(self) -> float:
         """What the requests of the last 60 s weighed."""
@@ -119,10 +120,11 @@ class Gate:
     async def _admitted(self, weight: float, reserve: float) -> None:
         """Wait until the gate is open and the budget allows it, and take the weight from the budget."""
         # A request heavier than what the reserve leaves goes when the bucket is full.
-        needed = min(weight + reserve * self.limit, self.limit)
-        while (wait := max(self.closed_for(), (needed - self._level()) * 60 / self.limit)) > 0:
-            await asyncio.sleep(max(wait, 0.001))
-        self._tokens -= weight
+        needed = min(weight + reserve, self.limit)
+        async with self._turns[reserve > 0]:  # in order of asking, and only the first watches the clock
+            while (wait := max(self.closed_for(), (needed - self._level()) * 60 / self.limit)) > 0:
+                await asyncio.sleep(max(wait, 0.001))
+            self._tokens -= weight
 
     def _level(self) -> float:
         now = self._clock()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import difflib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -64,26 +64,28 @@ class CcxtSource:
         return bool(self._client.has.get("fetchLastPrices") or self._client.has.get("fetchTickers"))
 
     def know(self, symbol: str, listing: str) -> None:
-        """Take a pair's description as `listing` returned it, so that it need not be asked for."""
+        """Take a pair's description as `listings` returned it, so that it need not be asked for."""
         self._markets[self.exchange.ccxt_symbol(symbol)] = msgspec.json.decode(listing)
         self._client.set_markets(list(self._markets.values()))
 
-    async def listing(self, symbol: str) -> str:
-        """ccxt's description of a pair, as JSON.
+    async def listings(self, symbol: str, others: Iterable[str]) -> dict[str, str]:
+        """ccxt's description of a pair, as JSON, and of those others that the exchange has.
 
         Raises:
-            SourceError: `unknown`, with the nearest pairs, when the exchange does not have it.
+            SourceError: `unknown`, with the nearest pairs, when it does not have the first.
         """
         markets = await self._ask(self._client.fetch_markets)
+        listed = {market["symbol"]: market for market in markets if isinstance(market, dict)}
         wanted = self.exchange.ccxt_symbol(symbol)
-        by_symbol = {market["symbol"]: market for market in markets if isinstance(market, dict)}
-        if wanted not in by_symbol:
-            # ':' marks perpetuals; only the kind that this exchange trades is worth suggesting.
-            alike = [s for s in by_symbol if (":" in s) == (":" in wanted) and s.count("-") == 0]
-            near = [s.split(":")[0].replace("/", "-") for s in difflib.get_close_matches(wanted, alike, 3, 0.5)]
-            hint = f"; the nearest are {', '.join(near)}" if near else ""
-            raise SourceError("unknown", f"{self.exchange.name} has no pair {symbol}{hint}")
-        return msgspec.json.encode(by_symbol[wanted], enc_hook=str).decode()
+        if wanted not in listed:
+            # ':' marks perpetuals and '-' a date of delivery: only the kind that is traded here is worth suggesting.
+            alike = [name for name in listed if (":" in name) == (":" in wanted) and "-" not in name]
+            near = [name.split(":")[0].replace("/", "-") for name in difflib.get_close_matches(wanted, alike, 3, 0.5)]
+            raise SourceError(
+                "unknown", f"has no pair {symbol}" + (f"; the nearest: {', '.join(near)}" if near else "")
+            )
+        found = {name: listed.get(self.exchange.ccxt_symbol(name)) for name in (symbol, *others)}
+        return {name: msgspec.json.encode(market, enc_hook=str).decode() for name, market in found.items() if market}
 
     async def candles(self, symbol: str, since: int | None, limit: int) -> list[list[Any]]:
         """Rows of 1m candles from `since` on, at most `limit`, as the exchange has them; None: the newest ones."""

@@ -20,8 +20,9 @@ from jesse_paperd.market.source import CcxtSource
 from jesse_paperd.market.status import CandleClosed, Event, ExchangeState
 from jesse_paperd.store.candle_store import CandleStore
 
-#: Last prices are a convenience: they leave this share of the budget alone.
-PRICES_RESERVE = 0.5
+#: Share of the budget that a backlog leaves to live candles, at least; and last prices, which are a convenience.
+BACKLOG_LEAVES = 0.2
+PRICES_LEAVE = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -105,13 +106,18 @@ class Venue:
         async with self._asking:
             listing = self.store.listing(symbol)
             if listing is None:
-                listing = await self.gate.request(self.limits.listing, lambda: self._source.listing(symbol))
-                self.store.keep_listing(symbol, listing, self.clock.now())
+                # One list serves all markets that wait for it.
+                unknown = [other for other in self._followers if self.store.listing(other) is None]
+                ask = partial(self._source.listings, symbol, unknown)
+                for other, found in (await self.gate.request(self.limits.listing, ask)).items():
+                    self.store.keep_listing(other, found, self.clock.now())
+                listing = self.store.listing(symbol)
+            assert listing is not None
             self._source.know(symbol, listing)
             self._found.add(symbol)
 
-    async def candles(self, symbol: str, since: int | None, limit: int, reserve: float) -> tuple[list[list[Any]], int]:
-        """Rows of candles, and the exchange's time at which they were asked for."""
+    async def candles(self, symbol: str, since: int | None, limit: int, live: bool) -> tuple[list[list[Any]], int]:
+        """Rows of candles, and the exchange's time at which they were asked for. A backlog waits for what is `live`."""
         asked = 0
 
         async def ask() -> list[list[Any]]:
@@ -119,8 +125,13 @@ class Venue:
             asked = self.clock.now()
             return await self._source.candles(symbol, since, limit)
 
+        reserve = 0.0 if live else self._leaving(BACKLOG_LEAVES)
         rows = await self.gate.request(self.limits.weight_of(limit), ask, reserve)
         return rows, asked
+
+    def _leaving(self, share: float) -> float:
+        """Weight to leave alone: a share of the budget, but at least what the next minute needs of all markets."""
+        return max(share * self.gate.limit, len(self._followers) * self.limits.weight_of(1))
 
     def observe(self) -> list[Event]:
         """The state of the exchange and of each market now."""
@@ -153,7 +164,7 @@ class Venue:
         while True:
             await asyncio.sleep(pause + (backoff(failures, 300, self._chance) if failures else 0))
             symbols = sorted(self._found & self._followers.keys())
-            if not symbols or not self.gate.has_spare(self.limits.prices, PRICES_RESERVE):
+            if not symbols or not self.gate.has_spare(self.limits.prices, self._leaving(PRICES_LEAVE)):
                 continue
             try:
                 prices = await self.gate.request(self.limits.prices, partial(self._source.prices, symbols))
