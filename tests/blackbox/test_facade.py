@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from mcp import ClientSession, McpError
 
+from jesse_paper_mcp.tools import TOOLS
 from jesse_paperd.wire import protocol as p
 from jesse_paperd.wire.errors import PaperError
-from tests.fakes.fake_daemon import FakeDaemon, answering, garbage, losing_the_first, silent
+from tests.fakes.fake_daemon import FakeDaemon, answering, crashing_at_first, garbage, silent
 from tests.support.mcp_client import call, line_client, text_of, with_client
 
 INVALID_PARAMS = -32602
@@ -39,14 +40,18 @@ def trades(count: int) -> p.Trades:
     return p.Trades(session_id="a", total_trades=count, trades=[trade(i) for i in range(count)])
 
 
-def test_the_server_introduces_itself_and_lists_its_tools(endpoint: str):
+def test_the_server_introduces_itself_and_lists_its_tools_the_required_ones_first(endpoint: str):
     async def look(session: ClientSession) -> list[str]:
         return [tool.name for tool in (await session.list_tools()).tools]
 
-    assert with_client(endpoint, look) == [
+    required = [
         "paper_start", "paper_stop", "paper_status", "paper_get_trades", "paper_get_equity", "paper_get_metrics",
         "paper_list_sessions", "paper_update_session",
     ]  # fmt: skip
+    listed = with_client(endpoint, look)
+    assert listed[: len(required)] == required
+    assert listed == [tool.name for tool in TOOLS]
+    assert with_client(endpoint, look, "--toolset", "core") == required
 
 
 def test_an_answer_is_told_twice_alike_structured_and_as_text(endpoint: str):
@@ -156,14 +161,12 @@ def test_a_daemon_of_another_version_is_named_with_the_fix(endpoint: str):
     assert said.endswith("[version_mismatch]")
 
 
-def test_a_lost_request_is_repeated_and_cannot_be_done_twice(endpoint: str, short_timeouts: list[str]):
-    stopped = answering(p.Updated(session_id="a", status="updated", updated_fields=["notes"]))
-    with (
-        FakeDaemon(endpoint, losing_the_first(stopped)) as daemon,
-        line_client(endpoint, short_timeouts) as client,
-    ):
-        result = tool_call(client, "paper_update_session", {"session_id": "a", "updates": {"notes": "x"}})
-    assert not result["isError"]
+def test_a_request_lost_with_its_daemon_is_repeated_and_cannot_be_done_twice(endpoint: str):
+    updated = answering(p.Updated(session_id="a", status="updated", updated_fields=["notes"]))
+    with FakeDaemon(endpoint, crashing_at_first(updated)) as daemon:
+        result = call(endpoint, "paper_update_session", {"session_id": "a", "updates": {"notes": "x"}})
+    assert not result.isError
+    assert len(daemon.requests) == 2
     assert len({request.id for request in daemon.requests}) == 1
 
 

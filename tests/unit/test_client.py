@@ -6,11 +6,19 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.fakes.fake_daemon import FakeDaemon, answering, garbage, held_until, losing_the_first, silent
 
 from jesse_paperd.wire import protocol as p
 from jesse_paperd.wire.client import Curve, DaemonClient
 from jesse_paperd.wire.errors import PaperError
+from tests.fakes.fake_daemon import (
+    FakeDaemon,
+    always_crashing,
+    answering,
+    crashing_at_first,
+    garbage,
+    held_until,
+    silent,
+)
 
 EMPTY = p.Sessions(sessions=[], total=0)
 STOP = p.PaperStop(session_id="a")
@@ -44,11 +52,25 @@ def test_every_call_has_an_id_of_its_own_unless_the_caller_gives_one(endpoint: s
     assert third == "mine"
 
 
-def test_a_lost_request_is_repeated_with_the_same_id(endpoint: str):
-    with FakeDaemon(endpoint, losing_the_first(answering())) as daemon, DaemonClient(endpoint) as client:
-        assert client.call(STOP, timeout=2) == EMPTY
+def test_a_request_lost_with_its_daemon_is_repeated_with_the_same_id(endpoint: str):
+    with FakeDaemon(endpoint, crashing_at_first(answering())) as daemon, DaemonClient(endpoint) as client:
+        assert client.call(STOP, timeout=60) == EMPTY
     first, second = daemon.requests
     assert first == second
+
+
+def test_a_request_that_kills_every_daemon_is_given_up(endpoint: str):
+    with FakeDaemon(endpoint, always_crashing) as daemon, DaemonClient(endpoint) as client:
+        error = error_of(client, STOP, timeout=60)
+    assert error.code == "timeout"
+    assert "may or may not" in error.message
+    assert len({request.id for request in daemon.requests}) == 1
+
+
+def test_a_request_is_not_repeated_while_its_connection_stands(endpoint: str):
+    with FakeDaemon(endpoint, silent) as daemon, DaemonClient(endpoint) as client:
+        assert error_of(client, STOP, timeout=1).code == "timeout"
+    assert len(daemon.requests) == 1
 
 
 def test_without_a_socket_nothing_was_done(endpoint: str):
@@ -124,17 +146,16 @@ def test_threads_share_a_client_and_get_their_own_answers(endpoint: str):
         assert list(told) == asked
 
 
-def test_a_slow_answer_holds_up_no_other_call(endpoint: str):
-    released = threading.Event()
+def test_a_waiting_call_holds_up_no_other(endpoint: str):
+    def only_lists(frame: bytes) -> bytes | None:
+        return answering()(frame) if isinstance(daemon.requests[-1].body, p.PaperListSessions) else None
 
-    def first_is_slow(frame: bytes) -> bytes | None:
-        return answering()(frame) if daemon.requests[-1].id != "slow" or released.is_set() else None
-
-    with FakeDaemon(endpoint, first_is_slow) as daemon, DaemonClient(endpoint) as client, ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(client.call, STOP, request_id="slow", timeout=4)
+    with FakeDaemon(endpoint, only_lists) as daemon, DaemonClient(endpoint) as client, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.call, STOP, timeout=1)
+        assert daemon.asked.wait(60)
         assert client.call(p.PaperListSessions()) == EMPTY
-        released.set()
-        assert slow.result() == EMPTY
+        with pytest.raises(PaperError, match="did not answer"):
+            waiting.result()
 
 
 def test_an_answer_in_time_is_waited_for(endpoint: str):

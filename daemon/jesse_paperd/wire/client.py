@@ -1,8 +1,9 @@
 """The daemon's client: one question, one answer, over ZeroMQ REQ.
 
-The reliable request-reply pattern known as Lazy Pirate: every attempt has time limits, a socket that did not answer
-in time is thrown away, and a retry carries the same request id, so that the daemon answers it from its books instead
-of acting twice. What a caller must be able to tell apart when no answer comes:
+The reliable request-reply pattern known as Lazy Pirate: there are time limits, a socket that owes an answer is thrown
+away, and when the connection breaks, as it does when the daemon restarts, the request goes out again. It carries the
+same request id, so that the daemon answers it from its books instead of acting twice. What a caller must be able to
+tell apart when no answer comes:
 
     daemon_unreachable   the request was never sent: nothing was done
     timeout              it was sent, the answer did not come: it may or may not have been done
@@ -21,15 +22,17 @@ from typing import NamedTuple
 import zmq
 
 from jesse_paperd.wire.codec import decode_reply, encode_request
+from jesse_paperd.wire.endpoint import default_endpoint
 from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.protocol import READ_ONLY, Answer, Operation
 
 #: How long a connection may take to stand. On one machine it takes less than a millisecond.
 CONNECT_SECONDS = 2.0
-#: The time limit is shared out among so many attempts: a request or reply lost with a restarting daemon is repeated.
-ATTEMPTS = 2
+#: How often a request goes out at most. A daemon that dies of it this often would die of it again.
+ATTEMPTS = 3
 #: A restarted daemon is found again this soon.
 RECONNECT_MILLISECONDS = 20
+HEARTBEAT_MILLISECONDS = 5_000
 LONGEST_REPLY = 64 * 1024 * 1024
 
 
@@ -39,6 +42,35 @@ class Curve(NamedTuple):
     server_public: str
     public: str
     secret: str
+
+
+class _Connection:
+    """A REQ socket, and word of whether its connection still stands."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self._socket = socket
+        self._breaks = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._poller = zmq.Poller()
+        self._poller.register(socket, zmq.POLLIN)
+        self._poller.register(self._breaks, zmq.POLLIN)
+
+    def stands_within(self, seconds: float) -> bool:
+        """Whether there is a connection, waiting at most so long for one."""
+        return bool(self._socket.poll(_milliseconds(seconds), zmq.POLLOUT))
+
+    def ask(self, request: bytes, deadline: float) -> bytes | None:
+        """The reply; None if the connection broke or the deadline passed: the request may have arrived or not."""
+        while self._breaks.poll(0):
+            self._breaks.recv_multipart()  # of connections before this one
+        self._socket.send(request)
+        ready = dict(self._poller.poll(_milliseconds(deadline - time.monotonic())))
+        return self._socket.recv() if self._socket in ready else None
+
+    def close(self) -> None:
+        """Free it. The socket owes nobody anything."""
+        self._socket.disable_monitor()
+        self._breaks.close()
+        self._socket.close()
 
 
 class DaemonClient:
@@ -58,7 +90,21 @@ class DaemonClient:
         self._socket_file = _socket_file(endpoint, curve)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         #: Connected sockets that have answered all they were asked: connecting anew takes longer than a question.
-        self._idle: deque[zmq.Socket[bytes]] = deque()
+        self._idle: deque[_Connection] = deque()
+
+    @classmethod
+    def from_environment(cls, endpoint: str | None = None) -> DaemonClient:
+        """The client of the daemon that the environment names; keys for TCP are in three more variables.
+
+        JESSE_PAPER_SERVER_KEY is the daemon's public key, JESSE_PAPER_PUBLIC_KEY and JESSE_PAPER_SECRET_KEY are this
+        client's own.
+
+        Raises:
+            PaperError: `invalid_argument` for an endpoint that cannot be used.
+        """
+        names = ("JESSE_PAPER_SERVER_KEY", "JESSE_PAPER_PUBLIC_KEY", "JESSE_PAPER_SECRET_KEY")
+        keys = [os.environ.get(name, "") for name in names]
+        return cls(endpoint or default_endpoint(), curve=Curve(*keys) if all(keys) else None)
 
     def __enter__(self) -> DaemonClient:
         return self
@@ -100,33 +146,31 @@ class DaemonClient:
 
     def _exchange(self, request: bytes, timeout: float, *, harmless: bool) -> bytes:
         deadline = time.monotonic() + timeout
+        if not self._answers():
+            raise self._unreachable()
         for attempt in range(ATTEMPTS):
-            left = max(0.0, deadline - time.monotonic())
-            socket = self._socket()
-            answered = False
+            sent = attempt > 0
+            connection = self._idle.pop() if self._idle else self._connect()
+            reply: bytes | None = None
             try:
-                if not self._answers() or not socket.poll(_milliseconds(min(left, CONNECT_SECONDS)), zmq.POLLOUT):
-                    raise self._unreachable() if attempt == 0 else self._unanswered(timeout, harmless)
-                socket.send(request)
-                left = max(0.0, deadline - time.monotonic()) / (ATTEMPTS - attempt)
-                if socket.poll(_milliseconds(left), zmq.POLLIN):
-                    reply = socket.recv()
-                    answered = True
+                patience = deadline - time.monotonic()
+                # A daemon that was there a moment ago is waited for: only it knows what became of the request.
+                if not connection.stands_within(patience if sent else min(patience, CONNECT_SECONDS)):
+                    raise self._unanswered(timeout, harmless) if sent else self._unreachable()
+                reply = connection.ask(request, deadline)
+                if reply is not None:
                     return reply
+                if time.monotonic() >= deadline:
+                    break
             finally:
-                if answered:
-                    self._idle.append(socket)
+                if reply is None:
+                    connection.close()
                 else:
-                    socket.close()
+                    self._idle.append(connection)
         raise self._unanswered(timeout, harmless)
 
-    def _socket(self) -> zmq.Socket[bytes]:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return self._connected(self._context.socket(zmq.REQ))
-
-    def _connected(self, socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
+    def _connect(self) -> _Connection:
+        socket = self._context.socket(zmq.REQ)
         socket.setsockopt(zmq.LINGER, 0)
         # Without it a request sent while no daemon runs would wait in a queue, and be done when one comes up.
         socket.setsockopt(zmq.IMMEDIATE, 1)
@@ -136,12 +180,15 @@ class DaemonClient:
             socket.curve_serverkey = self._curve.server_public.encode()
             socket.curve_publickey = self._curve.public.encode()
             socket.curve_secretkey = self._curve.secret.encode()
+            # A broken network says nothing by itself.
+            socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MILLISECONDS)
         try:
+            connection = _Connection(socket)
             socket.connect(self.endpoint)
         except zmq.ZMQError as error:
-            socket.close()
+            connection.close()
             raise PaperError("invalid_argument", f"endpoint {self.endpoint!r} cannot be used: {error}.") from error
-        return socket
+        return connection
 
     def _answers(self) -> bool:
         """False when it is certain, without waiting, that nobody listens."""
@@ -171,7 +218,7 @@ class DaemonClient:
 
 
 def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
+    return max(0, round(seconds * 1000))
 
 
 def _socket_file(endpoint: str, curve: Curve | None) -> Path | None:
