@@ -39,7 +39,7 @@ OUTSIDE: dict[str, set[str]] = {
     "wire": {"msgspec", "zmq"},
     "process": set(),
     "jesse_paper_mcp": {"anyio", "mcp", "msgspec"},
-    "cli": {"click", "msgspec", "plotext", "rich", "textual"},
+    "cli": {"click", "msgspec", "plotext", "rich", "textual", "zmq"},
 }
 
 
