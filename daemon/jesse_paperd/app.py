@@ -35,30 +35,31 @@ from jesse_paperd.wire.errors import PaperError
 
 log = logging.getLogger("jesse_paperd")
 
-#: One native thread each: OpenBLAS and OpenMP would otherwise start theirs at import, and no fork is safe with them.
-_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+_ENGINE_ENVIRONMENT = {
+    # OpenBLAS and OpenMP would otherwise start threads at import, and no fork is safe with them.
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # A strategy that walks over a set of strings should meet them in the same order when it is replayed.
+    "PYTHONHASHSEED": "0",
+}
 _GRACE_SECONDS = 5.0
 
 
 async def run(config: Config, layout: Layout, config_file: Path) -> None:
     """Serve until a signal to end comes."""
     registry = Registry(layout.registry)
-    zygote = Zygote("jesse_paperd.trading.session", layout.zygote, _ONE_THREAD)
+    zygote = Zygote("jesse_paperd.trading.session", layout.zygote, _ENGINE_ENVIRONMENT)
     ledgers = Ledgers(layout)
     answers = Answers(layout, ledgers, config.stalled_seconds)
     readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="reader")
 
     async def conclude(record: Record, outcome: Outcome | None) -> None:
         loop = asyncio.get_running_loop()
-        try:
-            final = await loop.run_in_executor(readers, answers.final, record, outcome)
-        except PaperError as error:
-            log.error("session %s ended with an unreadable journal: %s", record.session_id, error.message)
-            registry.fail(record.session_id, error.message)
-        else:
-            ended_at = outcome.ended_at if outcome is not None else now_ms()
-            registry.end(record.session_id, ended_at, msgspec.json.encode(final).decode())
-            log.info("session %s ended: %s", record.session_id, final.stop_reason)
+        final = await loop.run_in_executor(readers, answers.final, record, outcome)
+        ended_at = outcome.ended_at if outcome is not None else now_ms()
+        registry.end(record.session_id, ended_at, msgspec.json.encode(final).decode())
+        log.info("session %s ended: %s", record.session_id, final.stop_reason)
 
     feed = FeedKeeper(layout.home, config_file, config.restart, partial(ring, layout))
     manager = SessionManager(config, layout, registry, zygote, feed, conclude)

@@ -29,7 +29,11 @@ FUTURES_CANDLES = EXAMPLES / "candles" / "binance-perp-BTC-USDT-1m-2025-05.csv.g
 Value = TypeVar("Value")
 
 
-def eventually(what: str, condition: Callable[[], Value], seconds: float = 30.0) -> Value:
+#: No test asserts how long something takes; on a busy machine importing the engine alone takes most of a minute.
+PATIENCE = 180.0
+
+
+def eventually(what: str, condition: Callable[[], Value], seconds: float = PATIENCE) -> Value:
     """The first true value of a condition, within a bound that only a defect reaches."""
     deadline = time.monotonic() + seconds
     value = condition()
@@ -67,6 +71,11 @@ class Daemon:
         """Start it and wait until it answers."""
         self.process = self.spawn()
         eventually("the daemon answers", self.answers)
+        return self
+
+    def ready(self) -> Daemon:
+        """Wait until its engine is imported: from then on a start takes milliseconds."""
+        eventually("the engine is ready", lambda: self.call(wire.Ping()).engine != "warming", PATIENCE)
         return self
 
     def spawn(self) -> subprocess.Popen[bytes]:
@@ -119,7 +128,7 @@ class Daemon:
     def stop_session(self, session_id: str) -> wire.Stopped:
         return self.call(wire.PaperStop(session_id=session_id))
 
-    def ended(self, session_id: str, seconds: float = 60) -> wire.Status:
+    def ended(self, session_id: str, seconds: float = PATIENCE) -> wire.Status:
         """Wait for a session's end."""
         return eventually(
             f"session {session_id} has ended",
@@ -159,7 +168,7 @@ class Daemon:
 def running_daemon(project: Path = EXAMPLES, config: str = "") -> Iterator[Daemon]:
     daemon = Daemon(project, config)
     try:
-        yield daemon.start()
+        yield daemon.start().ready()
     except BaseException:
         sys.stderr.write((daemon.home / "output").read_text(errors="replace")[-8000:])
         raise

@@ -87,6 +87,13 @@ def equity_curve(
     return EquityCurve(at, equity, (peak - equity) / peak, unrealized_pnl, partial, total)
 
 
+def finest_resolution(state: LedgerState, max_points: int) -> Resolution:
+    """The finest resolution at which the whole curve has at most so many points, or else the coarsest."""
+    life = (state.path.last_at or 0) - (state.path.started_at or 0)
+    names: tuple[Resolution, ...] = get_args(Resolution)
+    return next((name for name in names if life // RESOLUTIONS[name] + 2 <= max_points), names[-1])
+
+
 def _no_points(total: int) -> EquityCurve:
     none = np.empty(0)
     return EquityCurve(np.empty(0, np.int64), none, none, none, False, total)

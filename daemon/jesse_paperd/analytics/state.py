@@ -13,7 +13,7 @@ import numpy as np
 from jesse_paperd.analytics.path import HOUR, MINUTE, EquityPath, Floats, Run
 from jesse_paperd.analytics.ratios import Ratios, ratios_of, returns_of
 from jesse_paperd.analytics.tally import TradeTally
-from jesse_paperd.store.journal import JournalReader
+from jesse_paperd.store.journal import JournalReader, TradeRow
 
 Interval = Literal["1h", "1d"]
 
@@ -94,6 +94,10 @@ class LedgerState(Standing):
         runs: list[Run] = self._reader.equity(after + 1, before=last[0])
         return [*runs, last]
 
+    def closed_trades(self) -> list[TradeRow]:
+        """The trades closed as of the last refresh, in the order of closing. This reads the journal."""
+        return self._reader.trades(limit=self.trades.count)
+
     def span(self, since: int, until: int) -> Standing:
         """The ledger of a part of the session's life alone, as of the last refresh, times in ms.
 
@@ -109,7 +113,7 @@ class LedgerState(Standing):
         runs = [first, *(run for run in self.runs(after=since) if run[0] <= until)]
         span.path.add([_clipped(run, since, until) for run in runs])
         span.path.carry_to(until)
-        for trade in self._reader.trades():
+        for trade in self.closed_trades():
             if since < trade.exit_at <= until:
                 span.trades.add(trade)
         return span

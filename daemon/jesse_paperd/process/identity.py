@@ -7,6 +7,7 @@ the very process; signals go through it and can never reach another one.
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from pathlib import Path
@@ -21,6 +22,7 @@ class Identity(NamedTuple):
     boot_id: str
 
 
+@functools.cache
 def boot_id() -> str:
     """The kernel's id of this boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -38,11 +40,27 @@ def state(pid: int) -> str:
     return stat[0] if stat else ""
 
 
+def usage(pid: int) -> tuple[float, int] | None:
+    """(CPU seconds, resident bytes) of a process, or None when it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = stat[stat.rindex(")") + 2 :].split()
+    ticks = int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def watch(identity: Identity) -> int | None:
-    """A pidfd of exactly this process, or None when it is gone. Readable means dead; close it yourself."""
+    """A pidfd of exactly this process, or None when it is gone. Readable means dead; close it yourself.
+
+    Raises:
+        OSError: when the kernel cannot say, such as for want of descriptors: that is not the same as gone.
+    """
     try:
         descriptor = os.pidfd_open(identity.pid)
-    except (ProcessLookupError, OSError):
+    except ProcessLookupError:
         return None
     if identify(identity.pid) != identity:
         os.close(descriptor)
@@ -62,7 +80,7 @@ def send_signal(descriptor: int, number: signal.Signals) -> bool:
 def _stat(pid: int) -> tuple[str, int] | None:
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
     # The command may hold spaces and parentheses: fields count from the last one.
     fields = text[text.rindex(")") + 2 :].split()

@@ -1,18 +1,26 @@
 """A session's lease: a file that its process holds locked for its whole life and stamps as a heartbeat.
 
 The lock (flock, released by the kernel at death) makes a second process for the session impossible. The content
-is the holder's identity, so that another process can find and prove it; the modification time is the heartbeat.
+is the holder's identity, so that another process can find and prove it, and its last words when it had to leave.
+The modification time is the heartbeat, on the monotonic clock: setting the wall clock looks like no stall.
 What it cannot know: a holder that was frozen still holds it, so a fresh lock never proves progress.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import time
 from pathlib import Path
+from typing import Any
 
 from jesse_paperd.process.identity import Identity, identify
+
+#: The content always has this length: writing it anew is whole to a reader, and needs no space of a full disk.
+_LENGTH = 4096
+_LONGEST_WORDS = 600
 
 
 class LeaseHeld(Exception):
@@ -34,26 +42,47 @@ class Lease:
         except BlockingIOError:
             os.close(self._fd)
             raise LeaseHeld(f"{path} is held by {holder(path)}") from None
+        # A process that the strategy forks shares the lock, and would hold it beyond this one's death.
+        os.register_at_fork(after_in_child=self.release)
         me = identify(os.getpid())
         assert me is not None
-        content = json.dumps(me._asdict()).encode()
-        os.pwrite(self._fd, content, 0)
-        os.ftruncate(self._fd, len(content))
+        self._identity = me
+        self._write({})
+        self.beat()
 
     def beat(self) -> None:
         """Stamp the heartbeat."""
-        os.utime(self._fd)
+        now = time.monotonic_ns()
+        # A disk on which even this fails shows as what it is: no sign of life.
+        with contextlib.suppress(OSError):
+            os.utime(self._fd, ns=(now, now))
+
+    def leave_word(self, code: str, message: str) -> None:
+        """Say why this process leaves before its work is done; also on a full disk."""
+        with contextlib.suppress(OSError):
+            self._write({"code": code, "message": message[:_LONGEST_WORDS]})
 
     def release(self) -> None:
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def _write(self, words: dict[str, str]) -> None:
+        content = json.dumps({**self._identity._asdict(), **words}, ensure_ascii=False)
+        os.pwrite(self._fd, content.encode(errors="replace").ljust(_LENGTH), 0)
 
 
 def holder(path: Path) -> Identity | None:
     """The identity written in a lease, proven or not: None when there is none or it is not readable as one."""
-    try:
-        return Identity(**json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):
-        return None
+    content = _read(path)
+    identity = Identity(*(content.get(name) for name in Identity._fields))  # type: ignore[arg-type]
+    return identity if list(map(type, identity)) == [int, int, str] else None
 
 
 def proven_holder(path: Path) -> Identity | None:
@@ -65,23 +94,48 @@ def proven_holder(path: Path) -> Identity | None:
     identity = holder(path)
     if identity is None or identify(identity.pid) != identity:
         return None
-    try:
-        status = path.stat()
-        locks = Path("/proc/locks").read_text()
-    except OSError:
+    return identity if _has_locked(identity.pid, path) else None
+
+
+def last_words(path: Path, identity: Identity) -> tuple[str, str] | None:
+    """(code, message) that this process left in the lease; None when it left no word, or never had the lease."""
+    content = _read(path)
+    if holder(path) != identity or "code" not in content:
         return None
-    # A line of /proc/locks: "1: FLOCK  ADVISORY  WRITE <pid> <major>:<minor>:<inode> 0 EOF", device numbers in hex.
-    file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    held = any(
-        fields[1:2] == ["FLOCK"] and fields[4:6] == [str(identity.pid), file]
-        for fields in map(str.split, locks.splitlines())
-    )
-    return identity if held else None
+    return str(content["code"]), str(content.get("message", ""))
 
 
-def heartbeat(path: Path) -> float | None:
-    """Wall-clock seconds of the last heartbeat, or None when there is no lease."""
+def silence(path: Path) -> float | None:
+    """Seconds since the last heartbeat, or None when there is no lease."""
     try:
-        return path.stat().st_mtime
+        return max(0.0, (time.monotonic_ns() - path.stat().st_mtime_ns) / 1e9)
     except FileNotFoundError:
         return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _has_locked(pid: int, path: Path) -> bool:
+    """Whether one of a process's descriptors is of this file and has it locked.
+
+    /proc/<pid>/fdinfo tells the locks of each; /proc/locks would need device numbers, which some file systems give
+    differently to different questions.
+    """
+    try:
+        file = path.stat()
+        descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return False
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):  # closed meanwhile
+            if os.path.samestat(descriptor.stat(), file):
+                locks = Path(f"/proc/{pid}/fdinfo/{descriptor.name}").read_text()
+                if any(line.startswith("lock:") and "FLOCK" in line for line in locks.splitlines()):
+                    return True
+    return False

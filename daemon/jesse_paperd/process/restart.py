@@ -27,6 +27,7 @@ class Backoff:
         """The session died; seconds to wait before the next start, or None when the limit is reached."""
         if self.started is not None and now - self.started >= self.settled_seconds:
             self.deaths = 0
+        self.started = None
         self.deaths += 1
         if self.deaths > self.limit:
             return None

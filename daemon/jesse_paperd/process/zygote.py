@@ -1,4 +1,4 @@
-"""The daemon's side of the zygote: start it, ask it for forks, start it again when it dies."""
+"""The daemon's side of the zygote: start it, ask it for forks, have another one when it died."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,21 @@ from jesse_paperd.process.zygote_main import PACKET
 
 log = logging.getLogger(__name__)
 
+#: Importing takes seconds, on a busy machine some tens of them; a fork takes milliseconds. What takes longer is stuck.
+_READY_SECONDS = 180.0
+_FORK_SECONDS = 30.0
+
 
 class ZygoteUnavailable(Exception):
-    """The zygote could not import its module; the text says why."""
+    """The zygote cannot import its module; the text says why."""
+
+
+class ZygoteDied(Exception):
+    """The zygote died or hung before it answered; it may have forked. Another one can be asked."""
 
 
 class Zygote:
-    """Owns the zygote process.
+    """Has a zygote process when one is needed.
 
     Args:
         module: what it imports; `main(arguments)` of it runs in each fork.
@@ -36,112 +45,150 @@ class Zygote:
         self._module = module
         self._folder = folder
         self._environment = environment
-        self._process: subprocess.Popen[bytes] | None = None
-        self._channel: socket.socket | None = None
-        self._ready: asyncio.Future[str | None] | None = None
-        self._pending: dict[int, asyncio.Future[Identity]] = {}
-        self._next_id = 0
+        self._current: _Process | None = None
+        self._closed = False
 
     @property
     def pid(self) -> int | None:
-        return self._process.pid if self._process and self._process.poll() is None else None
+        return self._current.popen.pid if self._current is not None and not self._current.gone else None
 
     @property
     def state(self) -> str:
         """`warming`, `ready` or `unavailable`."""
-        if self._ready is None or not self._ready.done():
+        current = self._current
+        if current is None or not current.ready.done():
             return "warming"
-        return "unavailable" if self._ready.cancelled() or self._ready.exception() else "ready"
+        if isinstance(current.ready.exception(), ZygoteUnavailable):
+            return "unavailable"
+        return "warming" if current.gone else "ready"
 
     @property
     def version(self) -> str | None:
         """The engine's version, once it is ready."""
-        return self._ready.result() if self._ready is not None and self.state == "ready" else None
+        return self._current.ready.result() if self._current is not None and self.state == "ready" else None
 
     def start(self) -> None:
-        """Start the process; `fork` waits until it is ready."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        loop = asyncio.get_running_loop()
-        self._ready = loop.create_future()
-        # Nobody may be waiting for it when it fails: the state tells.
-        self._ready.add_done_callback(lambda f: f.cancelled() or f.exception())
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "jesse_paperd.process.zygote_main", str(theirs.fileno()), self._module],
-            cwd=self._folder,
-            env={**os.environ, **self._environment},
-            pass_fds=(theirs.fileno(),),
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        theirs.close()
-        self._channel = ours
-        loop.add_reader(ours, self._on_packet, ours)
+        """Start the process, unless it runs; `fork` waits until it is ready."""
+        self._living()
 
-    async def fork(self, arguments: dict[str, Any], log_file: Path, limits: dict[str, int]) -> Identity:
-        """Fork a session; its identity.
+    async def fork(self, arguments: dict[str, Any], log_file: Path, limits: dict[str, tuple[int, int]]) -> Identity:
+        """Fork a session; its identity, which may be of a process that is dead already.
+
+        Args:
+            limits: resource limits by the name of their constant, as (soft, hard).
 
         Raises:
-            ZygoteUnavailable: when the zygote cannot be had.
+            ZygoteUnavailable, ZygoteDied
         """
-        if self.pid is None:
-            self.start()
-        assert self._ready is not None
-        await asyncio.shield(self._ready)
-        assert self._channel is not None
-        self._next_id += 1
-        reply: asyncio.Future[Identity] = asyncio.get_running_loop().create_future()
-        self._pending[self._next_id] = reply
-        packet = json.dumps({"id": self._next_id, "arguments": arguments, "log": str(log_file), "limits": limits})
+        process = self._living()
         try:
-            await asyncio.get_running_loop().sock_sendall(self._channel, packet.encode())
-        except OSError as error:
-            self._pending.pop(self._next_id, None)
-            raise ZygoteUnavailable(f"the zygote died: {error}") from error
-        return await reply
+            await asyncio.wait_for(asyncio.shield(process.ready), _READY_SECONDS)
+            request = {"arguments": arguments, "log": str(log_file), "limits": limits}
+            return await asyncio.wait_for(process.ask(request), _FORK_SECONDS)
+        except TimeoutError:
+            process.hang_up(ZygoteDied("the zygote hangs"))
+            raise ZygoteDied("the zygote hangs") from None
 
     def close(self) -> None:
-        """Let it end: it leaves on EOF."""
-        if self._channel is not None:
-            self._hang_up(self._channel, ZygoteUnavailable("the daemon is shutting down"))
-        if self._process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=5)
+        """Let it end."""
+        self._closed = True
+        if self._current is not None:
+            self._current.hang_up(ZygoteDied("the daemon is shutting down"))
 
-    def _on_packet(self, channel: socket.socket) -> None:
+    def _living(self) -> _Process:
+        if self._current is None or self._current.gone:
+            self._current = _Process(self._module, self._folder, self._environment, self._replace)
+        return self._current
+
+    def _replace(self) -> None:
+        """One that had been ready ended: the next start should not have to wait for the import."""
+        if not self._closed:
+            self.start()
+
+
+class _Process:
+    """One zygote process, and what it was asked and has not answered.
+
+    Args:
+        on_end: called once it has ended, if it had been ready.
+    """
+
+    def __init__(self, module: str, folder: Path, environment: dict[str, str], on_end: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self.ready: asyncio.Future[str | None] = loop.create_future()
+        # Nobody may be waiting for it when it fails: the state tells.
+        self.ready.add_done_callback(lambda ready: ready.exception())
+        self.gone = False
+        self._on_end = on_end
+        self._asked: dict[int, asyncio.Future[Identity]] = {}
+        self._last_id = 0
+        self._sending = asyncio.Lock()
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel.setblocking(False)
+        with theirs:
+            arguments = (str(theirs.fileno()), module, str(os.getpid()))
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", "jesse_paperd.process.zygote_main", *arguments],
+                cwd=folder,
+                env={**os.environ, **environment},
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        loop.add_reader(self._channel, self._on_packet)
+
+    async def ask(self, request: dict[str, Any]) -> Identity:
+        """Have it fork."""
+        loop = asyncio.get_running_loop()
+        async with self._sending:
+            if self.gone:
+                raise ZygoteDied("the zygote died")
+            self._last_id += 1
+            reply: asyncio.Future[Identity] = loop.create_future()
+            self._asked[self._last_id] = reply
+            try:
+                await loop.sock_sendall(self._channel, json.dumps({"id": self._last_id, **request}).encode())
+            except OSError as error:
+                self.hang_up(ZygoteDied(f"the zygote died: {error}"))
+        return await reply
+
+    def hang_up(self, reason: Exception) -> None:
+        """Be done with it: whoever waits hears the reason, and the process ends if it has not."""
+        if self.gone:
+            return
+        self.gone = True
+        asyncio.get_running_loop().remove_reader(self._channel)
+        self._channel.close()
+        was_ready = self.ready.done() and self.ready.exception() is None
+        waiting: list[asyncio.Future[Any]] = [self.ready, *self._asked.values()]
+        for future in waiting:
+            if not future.done():
+                future.set_exception(reason)
+        # It would leave by itself, were it not amid an import or frozen. It is our child, so the pid is still its own.
+        self.popen.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.popen.wait(timeout=1)
+        if was_ready:
+            self._on_end()
+
+    def _on_packet(self) -> None:
         try:
-            packet = channel.recv(PACKET)
+            packet = self._channel.recv(PACKET)
         except BlockingIOError:
             return
         except OSError:
             packet = b""
         if not packet:
             log.warning("the zygote ended")
-            self._hang_up(channel, ZygoteUnavailable("the zygote died"))
+            self.hang_up(ZygoteDied("the zygote died"))
             return
         message = json.loads(packet)
-        assert self._ready is not None
         if "ready" in message:
-            self._ready.set_result(message["version"])
+            self.ready.set_result(message["version"])
         elif "failed" in message:
             log.error("the zygote failed: %s", message["failed"])
-            self._ready.set_exception(ZygoteUnavailable(message["failed"]))
+            self.ready.set_exception(ZygoteUnavailable(message["failed"]))
         else:
-            reply = self._pending.pop(message["id"], None)
+            reply = self._asked.pop(message["id"], None)
             if reply is not None and not reply.done():
                 reply.set_result(Identity(message["pid"], message["start_time"], boot_id()))
-
-    def _hang_up(self, channel: socket.socket, reason: ZygoteUnavailable) -> None:
-        asyncio.get_running_loop().remove_reader(channel)
-        channel.close()
-        if self._channel is channel:
-            self._channel = None
-        if self._ready is not None and not self._ready.done():
-            self._ready.set_exception(reason)
-        for reply in self._pending.values():
-            if not reply.done():
-                reply.set_exception(reason)
-        self._pending.clear()
-        if self._process is not None:
-            # It has closed its end; a process that lingers is not waited for here.
-            self._process.poll()

@@ -1,18 +1,20 @@
 """The zygote: a process that has imported the engine once and forks a session on request.
 
-Run by the daemon as `python -m jesse_paperd.process.zygote_main FD MODULE`. FD is its end of a socket pair of
-packets, MODULE is imported once and has `main(arguments) -> int`, which runs in each fork. Messages are JSON:
+Run by the daemon as `python -m jesse_paperd.process.zygote_main FD MODULE PARENT`. FD is its end of a socket pair of
+packets, PARENT the daemon's pid. MODULE is imported once and has `main(arguments) -> int`, which runs in each fork.
+Messages are JSON:
 
     ← {"ready": true, "version": "…"}      once MODULE is imported      or {"failed": "…"} and the end
-    → {"id": 1, "arguments": {…}, "log": "/path"}
+    → {"id": 1, "arguments": {…}, "log": "/path", "limits": {"RLIMIT_CPU": 3600}}
     ← {"id": 1, "pid": 123, "start_time": 456}
 
-It has one native thread and no ZeroMQ context, so that a fork is whole. It ends when the daemon's end closes, and
-leaves its forks alive: they are sessions, and the next daemon adopts them.
+It has one native thread and no ZeroMQ context, so that a fork is whole. It ends with the daemon: when the daemon's
+end closes, and at once when it dies. Its forks live on: they are sessions, and the next daemon adopts them.
 """
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import json
@@ -23,18 +25,22 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from jesse_paperd.process.identity import identify
+from jesse_paperd.process.logfile import redirect_output
 
 PACKET = 65_536
+_PR_SET_PDEATHSIG = 1
 
 
-def serve(channel: socket.socket, module_name: str) -> int:
+def serve(channel: socket.socket, module_name: str, parent: int) -> int:
     """Import the module, then fork on request until the channel closes."""
-    # Terminal interrupts and the daemon's own stop must not end it or its forks: only EOF does.
+    # Terminal interrupts and the daemon's own stop must not end it or its forks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the forks
+    _die_with(parent)
     try:
         module = importlib.import_module(module_name)
         threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208
@@ -61,19 +67,25 @@ def serve(channel: socket.socket, module_name: str) -> int:
     return 0
 
 
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies: amid an import of seconds it would not see the channel.
+
+    Forks of this process do not inherit that.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit("the daemon died before its zygote began")
+
+
 def _become_session(main: Callable[[dict[str, Any]], int], request: dict[str, Any]) -> None:
     status = 70
     try:
         os.setsid()
-        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
+        redirect_output(Path(request["log"]))
         os.closerange(3, 256)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for name, limit in request.get("limits", {}).items():
-            resource.setrlimit(getattr(resource, name), (limit, limit))
+        for name, limits in request.get("limits", {}).items():
+            resource.setrlimit(getattr(resource, name), tuple(limits))
         status = main(request["arguments"])
     except BaseException:  # noqa: BLE001 - a fork must never return into the zygote's loop
         traceback.print_exc()
@@ -84,4 +96,4 @@ def _become_session(main: Callable[[dict[str, Any]], int], request: dict[str, An
 
 
 if __name__ == "__main__":
-    sys.exit(serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2]))
+    sys.exit(serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2], int(sys.argv[3])))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -156,17 +156,28 @@ class Answers:
 
     def row(self, record: Record, view: ProcessView) -> wire.SessionRow:
         spec = record.spec
-        equity = None
+        known: dict[str, Any] = {}
         progress = outcome = None
-        health = "unreadable"
         try:
             with self._ledgers.read(spec.session_id, spec.starting_balance) as ledger:
-                equity = ledger.state.path.equity
+                path = ledger.state.path
                 progress, outcome = ledger.reader.progress(), ledger.reader.outcome()
-                health = self._health(record, view, progress, outcome, ledger).state
+                health = self._health(record, view, progress, outcome, ledger)
+                known = {
+                    "health": health.state,
+                    "current_equity": path.equity,
+                    "total_return": path.equity / spec.starting_balance - 1,
+                    "current_drawdown": path.drawdown,
+                    "total_trades": ledger.state.trades.count,
+                    "position": ", ".join(f"{row.side} {abs(row.qty):g}" for row in ledger.reader.positions()),
+                    "last_candle": health.last_candle,
+                    "last_candle_age_seconds": health.last_candle_age_seconds,
+                }
         except PaperError:
             # A list must not fail for one unreadable journal; asking for that session says why.
-            health = "unreadable" if view.pid is None and record.ended_at is None and view.reason else "warming_up"
+            known["health"] = "warming_up" if view.pid is not None and not view.reason else "unreadable"
+        if view.pid is not None and (used := identity.usage(view.pid)) is not None:
+            known |= {"pid": view.pid, "cpu_seconds": used[0], "memory_mb": round(used[1] / 1e6, 1)}
         ended = outcome.ended_at if outcome is not None else record.ended_at
         return wire.SessionRow(
             session_id=spec.session_id,
@@ -177,11 +188,9 @@ class Answers:
             duration_hours=_hours(record, ended),
             timeframe=spec.timeframe,
             exchange=spec.exchange,
-            health=health,
-            current_equity=equity,
-            total_return=None if equity is None else equity / spec.starting_balance - 1,
             stop_reason=_reason(record, outcome),
             notes=record.notes,
+            **known,
         )
 
     def metrics(self, record: Record, body: wire.PaperGetMetrics) -> wire.MetricsOf:
@@ -222,6 +231,54 @@ class Answers:
             next_offset=following if following < total else None,
         )
 
+    def orders(self, record: Record, body: wire.PaperGetOrders) -> wire.Orders:
+        where = "1" if body.status == "all" else f"status = '{body.status.upper()}'"
+        with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
+            rows = ledger.reader.orders(where)
+        page = rows[body.offset : body.offset + body.limit]
+        following = body.offset + len(page)
+        return wire.Orders(
+            session_id=record.session_id,
+            orders=[_order(row) for row in page],
+            total=len(rows),
+            offset=body.offset,
+            next_offset=following if following < len(rows) else None,
+        )
+
+    def logs(self, record: Record, body: wire.PaperGetLogs) -> wire.Logs:
+        level = None if body.level == "all" else body.level
+        with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
+            rows = ledger.reader.logs(body.after, body.limit, level)
+        lines = [wire.LogLine(seq=seq, at=to_text(at), level=lvl, message=text[:2000]) for seq, at, lvl, text in rows]
+        last = lines[-1].seq if lines else body.after or 0
+        return wire.Logs(session_id=record.session_id, lines=lines, next_after=last)
+
+    def events(self, record: Record, body: wire.PaperGetEvents) -> wire.Events:
+        with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
+            rows = ledger.reader.events(body.after, body.limit)
+        events = [
+            wire.Event(seq=seq, at=to_text(at), event=kind, detail=msgspec.json.decode(detail))
+            for seq, at, kind, detail in rows
+        ]
+        return wire.Events(
+            session_id=record.session_id, events=events, next_after=events[-1].seq if events else body.after
+        )
+
+    def has_reached(self, record: Record, min_trades: int | None, until: int | None) -> bool:
+        """Whether a session has so many closed trades, or has traded a candle that closes at or after a time."""
+        if min_trades is None and until is None:
+            return False
+        with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
+            progress = ledger.reader.progress()
+            closed_at = progress.last_candle + _MINUTE if progress is not None and progress.last_candle else 0
+            return (min_trades is not None and ledger.reader.trade_count() >= min_trades) or (
+                until is not None and closed_at >= until
+            )
+
+    def forget(self, session_id: str) -> None:
+        """Keep nothing of a session that was removed."""
+        self._ledgers.drop(session_id)
+
     def _state(self, record: Record, view: ProcessView) -> tuple[wire.SessionState, Outcome | None]:
         try:
             with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
@@ -247,13 +304,13 @@ class Answers:
             state = "stalled" if view.reason else state
             reasons += [view.reason] if view.reason else []
         else:
-            beat = lease.heartbeat(self._layout.session(record.session_id).lease)
+            silence = lease.silence(self._layout.session(record.session_id).lease)
             if identity.state(view.pid) == "T":
                 state = "stalled"
                 reasons.append("its process is frozen (SIGSTOP)")
-            elif beat is not None and (age := time.time() - beat) > self._stalled_seconds:
+            elif silence is not None and silence > self._stalled_seconds:
                 state = "stalled"
-                reasons.append(f"its process has shown no sign of life for {age:.0f} seconds")
+                reasons.append(f"its process has shown no sign of life for {silence:.0f} seconds")
         feed_state = "replay"
         if not record.spec.candle_files:
             feed_state = _feed_state(view)

@@ -80,6 +80,10 @@ class FeedKeeper:
         """What is known of a live session's markets."""
         return [s for symbol in spec.symbols if (s := self.markets.get((spec.market, symbol))) is not None]
 
+    def sessions_on(self, exchange: str, symbol: str) -> int:
+        """How many sessions follow a market."""
+        return sum(spec.market == exchange and symbol in spec.symbols for spec in self._followers.values())
+
     async def close(self) -> None:
         """Let the feed end."""
         self._followers.clear()

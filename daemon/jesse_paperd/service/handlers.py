@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import shutil
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,16 +18,22 @@ import jesse_paperd
 from jesse_paperd.config import Config
 from jesse_paperd.process.zygote import Zygote
 from jesse_paperd.service.answers import Answers, ProcessView, stopped_from
+from jesse_paperd.service.daemon_health import daemon_health
 from jesse_paperd.service.feed import FeedKeeper
-from jesse_paperd.service.manager import SessionManager, read_outcome, read_progress
+from jesse_paperd.service.manager import SessionManager
 from jesse_paperd.service.preparation import new_session_id, prepare, whole_leverage
+from jesse_paperd.service.supervision import read_outcome, read_progress
 from jesse_paperd.store.layout import Layout
 from jesse_paperd.store.registry import Record, Registry, now_ms
+from jesse_paperd.store.spec import TIMEFRAME_MINUTES
+from jesse_paperd.store.strategy_outline import outline
+from jesse_paperd.store.strategy_source import available
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.rfc3339 import to_text
+from jesse_paperd.wire.rfc3339 import to_ms, to_text
 
 Result = TypeVar("Result")
+log = logging.getLogger(__name__)
 
 
 class Handlers:
@@ -61,6 +70,13 @@ class Handlers:
             wire.PaperGetMetrics: self.paper_get_metrics,
             wire.PaperListSessions: self.paper_list_sessions,
             wire.PaperUpdateSession: self.paper_update_session,
+            wire.PaperWait: self.paper_wait,
+            wire.PaperGetOrders: self.paper_get_orders,
+            wire.PaperGetLogs: self.paper_get_logs,
+            wire.PaperGetEvents: self.paper_get_events,
+            wire.PaperListStrategies: self.paper_list_strategies,
+            wire.PaperRestart: self.paper_restart,
+            wire.PaperHealth: self.paper_health,
         }
 
     async def handle(self, body: wire.Operation, request_id: str) -> wire.Answer:
@@ -94,7 +110,10 @@ class Handlers:
             jesse_version=self._zygote.version,
         )
 
-    async def paper_start(self, body: wire.PaperStart, request_id: str) -> wire.Started:
+    async def paper_start(
+        self, body: wire.PaperStart, request_id: str, request: wire.Operation | None = None
+    ) -> wire.Started:
+        """Start a session. `request` is what was really asked, where that is not `body` itself."""
         # A retry while the first try is still under way waits for the same session.
         retried = self._registry.session_of(request_id)
         session_id = body.session_id or retried or new_session_id()
@@ -103,7 +122,7 @@ class Handlers:
             if existed:
                 self._check_same(session_id, body)
             else:
-                await self._add(session_id, body, request_id)
+                await self._add(session_id, body, request_id, request or body)
                 self._manager.start(session_id)
             await self._manager.wait_running(session_id, self._config.start_seconds)
             if not existed:
@@ -112,7 +131,7 @@ class Handlers:
         record = self._record(session_id)
         return await self._read(self._answers.started, record, self._view(session_id), existed and retried is None)
 
-    async def _add(self, session_id: str, body: wire.PaperStart, request_id: str) -> None:
+    async def _add(self, session_id: str, body: wire.PaperStart, request_id: str, request: wire.Operation) -> None:
         if self._manager.running() >= self._config.limits.sessions:
             raise PaperError(
                 "too_many_sessions",
@@ -120,7 +139,11 @@ class Handlers:
                 "stop one with paper_stop, or raise limits.sessions in the daemon's configuration",
             )
         spec = await self._read(prepare, self._config, self._layout, body, session_id)
-        self._registry.add(spec, _arguments(body), body.notes, request_id, body)
+        try:
+            self._registry.add(spec, _arguments(body), body.notes, request_id, request)
+        except BaseException:
+            shutil.rmtree(self._layout.session(session_id).root, ignore_errors=True)
+            raise
 
     async def _refuse_what_never_ran(self, session_id: str) -> None:
         """A session that could not even begin is no session: say why and leave nothing."""
@@ -139,8 +162,9 @@ class Handlers:
         else:
             return
         log_tail = files.log.read_text(errors="replace")[-20_000:] if files.log.exists() else ""
-        self._registry.remove(session_id)
-        self._manager.forget(session_id, log_tail)
+        log.error("session %s could not start; its log:\n%s", session_id, log_tail)
+        self._manager.remove(session_id)
+        self._answers.forget(session_id)
         raise error
 
     def _check_same(self, session_id: str, body: wire.PaperStart) -> None:
@@ -183,12 +207,17 @@ class Handlers:
     async def paper_get_metrics(self, body: wire.PaperGetMetrics, _request_id: str) -> wire.MetricsOf:
         return await self._read(self._answers.metrics, self._record(body.session_id), body)
 
-    async def paper_list_sessions(self, _body: wire.PaperListSessions, _request_id: str) -> wire.Sessions:
+    async def paper_list_sessions(self, body: wire.PaperListSessions, _request_id: str) -> wire.Sessions:
+        records = [r for r in self._registry.all() if not body.active_only or self._manager.run_of(r.session_id)]
+        rows = await self._rows(records[: body.limit])
+        hint = f"the newest {body.limit} of {len(records)}; raise limit for more" if len(records) > body.limit else ""
+        return wire.Sessions(sessions=rows, total=len(records), hint=hint)
+
+    async def _rows(self, records: list[Record]) -> list[wire.SessionRow]:
         def rows(listed: list[tuple[Record, ProcessView]]) -> list[wire.SessionRow]:
             return [self._answers.row(record, view) for record, view in listed]
 
-        listed = [(record, self._view(record.session_id)) for record in self._registry.all()]
-        return wire.Sessions(sessions=await self._read(rows, listed), total=len(listed))
+        return await self._read(rows, [(record, self._view(record.session_id)) for record in records])
 
     async def paper_update_session(self, body: wire.PaperUpdateSession, request_id: str) -> wire.Updated:
         record = self._record(body.session_id)
@@ -223,6 +252,73 @@ class Handlers:
         self._registry.update(body.session_id, updates.notes, leverage, request_id, body, reply)
         self._manager.ring(body.session_id)
         return reply
+
+    async def paper_wait(self, body: wire.PaperWait, _request_id: str) -> wire.Waited:
+        until = None
+        if body.until_time is not None:
+            try:
+                until = to_ms(body.until_time)
+            except ValueError as error:
+                raise PaperError("invalid_argument", f"until_time: {error}") from None
+        deadline = time.monotonic() + body.timeout_seconds
+        while True:
+            records = [self._record(session_id) for session_id in body.session_ids]
+            rows = await self._rows(records)
+            there = [
+                row.session_id
+                for record, row in zip(records, rows, strict=True)
+                if row.status in body.status
+                or await self._read(self._answers.has_reached, record, body.min_trades, until)
+            ]
+            reached = len(there) == len(rows) if body.mode == "all" else bool(there)
+            if reached or time.monotonic() >= deadline:
+                hint = "" if reached else "not yet: call paper_wait again to go on waiting"
+                return wire.Waited(reached=reached, sessions=rows, reached_by=there, hint=hint)
+            await asyncio.sleep(min(0.1, max(0.0, deadline - time.monotonic())))
+
+    async def paper_get_orders(self, body: wire.PaperGetOrders, _request_id: str) -> wire.Orders:
+        return await self._read(self._answers.orders, self._record(body.session_id), body)
+
+    async def paper_get_logs(self, body: wire.PaperGetLogs, _request_id: str) -> wire.Logs:
+        return await self._read(self._answers.logs, self._record(body.session_id), body)
+
+    async def paper_get_events(self, body: wire.PaperGetEvents, _request_id: str) -> wire.Events:
+        return await self._read(self._answers.events, self._record(body.session_id), body)
+
+    async def paper_list_strategies(self, _body: wire.PaperListStrategies, _request_id: str) -> wire.Strategies:
+        project = Path(self._config.project)
+
+        def outlines() -> list[wire.Strategy]:
+            return [outline(project, name) for name in available(project)]
+
+        strategies = await self._read(outlines)
+        hint = "" if strategies else "set JESSE_PAPER_PROJECT to a Jesse project: a folder with strategies/<Name>/"
+        return wire.Strategies(
+            project=self._config.project, strategies=strategies, timeframes=list(TIMEFRAME_MINUTES), hint=hint
+        )
+
+    async def paper_restart(self, body: wire.PaperRestart, request_id: str) -> wire.Started:
+        record = self._record(body.session_id)
+        if body.mode == "new":
+            arguments = msgspec.json.decode(record.arguments, type=wire.PaperStart)
+            again = msgspec.structs.replace(arguments, session_id=body.new_session_id, notes=record.notes)
+            return await self.paper_start(again, request_id, body)
+        if record.failure is None or read_outcome(self._layout.session(body.session_id)) is not None:
+            raise PaperError(
+                "session_ended" if record.ended_at is not None else "conflict",
+                f"session {body.session_id!r} was not given up, so there is nothing to continue",
+                "use mode 'new' for another session with the same settings",
+            )
+        self._registry.revive(body.session_id, request_id, body)
+        self._manager.start(body.session_id)
+        await self._manager.wait_running(body.session_id, self._config.start_seconds)
+        record = self._record(body.session_id)
+        return await self._read(self._answers.started, record, self._view(body.session_id), True)
+
+    async def paper_health(self, _body: wire.PaperHealth, _request_id: str) -> wire.DaemonHealth:
+        rows = await self._rows(self._registry.all())
+        states = [row.status for row in rows]
+        return await self._read(daemon_health, self._layout, self._zygote, self._feed, self._started_at, states)
 
     def _record(self, session_id: str) -> Record:
         record = self._registry.get(session_id)

@@ -6,6 +6,7 @@ Questions run in worker threads; a lock a session keeps its state to one at a ti
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections import OrderedDict
@@ -23,8 +24,9 @@ _KEPT = 300
 class Ledger:
     """A session's journal and what is known of it."""
 
-    def __init__(self, reader: JournalReader, starting_balance: float) -> None:
+    def __init__(self, reader: JournalReader, starting_balance: float, file: os.stat_result | None) -> None:
         self.reader = reader
+        self.file = file
         self.state = LedgerState(reader, starting_balance)
         self.lock = threading.Lock()
 
@@ -64,14 +66,15 @@ class Ledgers:
 
     def _get(self, session_id: str, starting_balance: float) -> Ledger:
         with self._lock:
+            journal = self._layout.session(session_id).journal
+            try:
+                file = journal.stat()
+            except FileNotFoundError:
+                return Ledger(JournalReader.of_nothing(), starting_balance, None)
             ledger = self._ledgers.get(session_id)
-            if ledger is None:
-                reader = JournalReader(self._layout.session(session_id).journal)
-                if not reader.ready():
-                    raise PaperError(
-                        "storage_failed", f"session {session_id} has no journal yet", "ask again in a moment"
-                    )
-                ledger = self._ledgers[session_id] = Ledger(reader, starting_balance)
+            # A journal that was restored from a backup is another file.
+            if ledger is None or ledger.file is None or not os.path.samestat(ledger.file, file):
+                ledger = self._ledgers[session_id] = Ledger(JournalReader(journal), starting_balance, file)
                 if len(self._ledgers) > _KEPT:
                     self._ledgers.popitem(last=False)
             self._ledgers.move_to_end(session_id)

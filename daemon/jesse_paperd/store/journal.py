@@ -9,9 +9,9 @@ these values. While a session has no position nothing changes, and months fit in
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from jesse_paperd.store.sqlite import open_reader, open_writer
 from jesse_paperd.wire.errors import PaperError
 
 VERSION = 1
+#: Version → the SQL that makes the next one of it. `SCHEMA` is always the newest.
+MIGRATIONS: dict[int, str] = {}
 
 SCHEMA = """
 CREATE TABLE progress (           -- one row: how far the session is
@@ -238,7 +240,7 @@ class Journal:
     """The writing side, held by the session process alone."""
 
     def __init__(self, path: Path) -> None:
-        self._db = open_writer(path, SCHEMA, VERSION)
+        self._db = open_writer(path, SCHEMA, VERSION, MIGRATIONS)
 
     def commit(self, facts: Facts, progress: Progress, outcome: Outcome | None = None) -> None:
         """Write what a stretch of whole candles caused, and how far that is, in one transaction.
@@ -278,6 +280,9 @@ class Journal:
             raise
 
     def close(self) -> None:
+        # What is in the write-ahead log goes into the file itself: an ended session is one file.
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
 
 
@@ -289,9 +294,17 @@ class JournalReader:
     """The reading side, for anyone; every method is one consistent read."""
 
     def __init__(self, path: Path) -> None:
-        self._db = open_reader(path)
+        self._db = open_reader(path, VERSION)
 
-    @contextmanager
+    @classmethod
+    def of_nothing(cls) -> JournalReader:
+        """The journal of a session that has not begun: everything can be asked, nothing is there."""
+        reader = cls.__new__(cls)
+        reader._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        reader._db.executescript(SCHEMA)
+        return reader
+
+    @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """Several reads of one moment: what the session commits meanwhile is not seen."""
         self._db.execute("BEGIN")
@@ -299,10 +312,6 @@ class JournalReader:
             yield
         finally:
             self._db.execute("COMMIT")
-
-    def ready(self) -> bool:
-        """Whether the session has made its tables: False in the moment between creating the file and that."""
-        return bool(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     def progress(self) -> Progress | None:
         """How far the session is, or None before its first commit."""
@@ -340,8 +349,9 @@ class JournalReader:
 
     def equity_at(self, at: int) -> tuple[int, int, int, float, float, int] | None:
         """The run with the last sample at or before `at`, or None before the first."""
-        row = self._db.execute("SELECT * FROM equity WHERE first_at <= ? ORDER BY first_at DESC LIMIT 1", (at,))
-        return row.fetchone()
+        rows = self._db.execute("SELECT * FROM equity WHERE first_at <= ? ORDER BY first_at DESC LIMIT 1", (at,))
+        found: tuple[int, int, int, float, float, int] | None = rows.fetchone()
+        return found
 
     def daily_balance(self) -> list[tuple[int, float]]:
         return self._db.execute("SELECT * FROM daily_balance ORDER BY at").fetchall()
@@ -354,9 +364,16 @@ class JournalReader:
         """How many events there are of each kind."""
         return dict(self._db.execute("SELECT kind, count(*) FROM events GROUP BY kind").fetchall())
 
-    def logs(self, after: int = 0, limit: int = -1) -> list[tuple[int, int, str, str]]:
-        """Log lines with seq > `after` as (seq, at, level, message)."""
-        return self._db.execute("SELECT * FROM logs WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)).fetchall()
+    def logs(
+        self, after: int | None = None, limit: int = -1, level: str | None = None
+    ) -> list[tuple[int, int, str, str]]:
+        """Log lines as (seq, at, level, message), oldest first: those after `after`, or else the newest."""
+        order = "DESC" if after is None else "ASC"
+        rows = self._db.execute(
+            f"SELECT * FROM logs WHERE seq > ? AND (? IS NULL OR level = ?) ORDER BY seq {order} LIMIT ?",
+            (after or 0, level, level, limit),
+        ).fetchall()
+        return rows[::-1] if after is None else rows
 
     def close(self) -> None:
         self._db.close()

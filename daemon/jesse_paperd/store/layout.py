@@ -3,9 +3,8 @@
     registry.sqlite                 daemon     intent: specs, desired state, request ids with their replies
     sessions/<id>/journal.sqlite    session    facts: orders, trades, equity, …, and the candles consumed
     sessions/<id>/strategy/         daemon     the strategy's source as it was at the start
-    sessions/<id>/lease             session    liveness and identity (process/lease.py)
-    sessions/<id>/log               session    its log, with the traceback of a failure
-    sessions/<id>/obituary          session    why its last process gave up, when it was not the strategy
+    sessions/<id>/lease             session    liveness, identity and last words (process/lease.py)
+    sessions/<id>/log, log.1        session    its log, with the traceback of a failure
     sessions/<id>/doorbell          session    datagram socket: "look again" (process/doorbell.py)
     candles/files/<digest>.npy      daemon     replay files, parsed once, named by their content
     candles/<exchange>.sqlite       feed       closed 1m candles; the first final version wins
@@ -54,10 +53,6 @@ class SessionFiles:
         return self.root / "log"
 
     @property
-    def obituary(self) -> Path:
-        return self.root / "obituary"
-
-    @property
     def doorbell(self) -> Path:
         return self.root / "doorbell"
 
@@ -103,6 +98,14 @@ class Layout:
     def session(self, session_id: str) -> SessionFiles:
         """The files of a session, whether it exists or not."""
         return SessionFiles(self.sessions / session_id)
+
+    def removed(self, session_id: str) -> Path:
+        """Where a session's files are while they are being removed: no session has a name with a dot."""
+        return self.sessions / f".removed.{session_id}"
+
+    def removed_session(self, folder: Path) -> str | None:
+        """The session whose removal this folder is, or None when it is no removal."""
+        return folder.name.removeprefix(".removed.") if folder.name.startswith(".removed.") else None
 
     def candle_file(self, digest: str) -> Path:
         """The parsed form of the replay file with this content digest."""

@@ -6,8 +6,11 @@ of the same request id finds either nothing, or the effect to wait for, or the a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import sqlite3
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +22,8 @@ from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.protocol import Operation, Reply
 
 VERSION = 1
+#: Version → the SQL that makes the next one of it. `SCHEMA` is always the newest.
+MIGRATIONS: dict[int, str] = {}
 
 SCHEMA = """
 CREATE TABLE sessions (
@@ -50,8 +55,10 @@ CREATE TABLE requests (                 -- mutating requests by their idempotenc
 CREATE INDEX requests_by_age ON requests (created_at);
 """
 
-#: A request id is remembered this long: far longer than any client retries.
+#: A request id is remembered this long, far longer than any client retries; and so many of them whatever the clock
+#: says, which someone may set forward.
 REQUESTS_KEPT_MS = 7 * 86_400_000
+REQUESTS_KEPT = 1000
 
 
 @dataclass(frozen=True)
@@ -88,13 +95,34 @@ class Registry:
     """The writing side, held by the daemon alone."""
 
     def __init__(self, path: Path) -> None:
-        self._db = open_writer(path, SCHEMA, VERSION)
+        self._db = open_writer(path, SCHEMA, VERSION, MIGRATIONS)
         # Intent is worth a power cut's safety: a start is acknowledged only when it is on the disk.
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute("PRAGMA foreign_keys=1")
 
     def close(self) -> None:
         self._db.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing.
+
+        Raises:
+            PaperError: `storage_failed` when it cannot be written; then nothing is.
+        """
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise PaperError(
+                "storage_failed", f"the registry cannot be written: {error}", "see to the disk of the daemon's home"
+            ) from error
 
     # Requests
 
@@ -117,9 +145,10 @@ class Registry:
 
     def answer(self, request_id: str, reply: Reply) -> None:
         """Keep the reply of a request that was marked by its effect."""
-        self._db.execute(
-            "UPDATE requests SET reply = ? WHERE request_id = ?", (msgspec.msgpack.encode(reply), request_id)
-        )
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE requests SET reply = ? WHERE request_id = ?", (msgspec.msgpack.encode(reply), request_id)
+            )
 
     def session_of(self, request_id: str) -> str | None:
         """The session that a request was about, if it was made before."""
@@ -128,7 +157,10 @@ class Registry:
 
     def _mark(self, request_id: str, body: Operation, session_id: str, reply: Reply | None = None) -> None:
         encoded = None if reply is None else msgspec.msgpack.encode(reply)
-        self._db.execute("DELETE FROM requests WHERE created_at < ?", (now_ms() - REQUESTS_KEPT_MS,))
+        self._db.execute(
+            "DELETE FROM requests WHERE created_at < ? AND rowid < (SELECT max(rowid) FROM requests) - ?",
+            (now_ms() - REQUESTS_KEPT_MS, REQUESTS_KEPT),
+        )
         self._db.execute(
             "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?)",
             (request_id, _digest(body), session_id, encoded, now_ms()),
@@ -138,8 +170,7 @@ class Registry:
 
     def add(self, spec: SessionSpec, arguments: str, notes: str | None, request_id: str, body: Operation) -> None:
         """A session that is meant to run."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             self._db.execute(
                 "INSERT INTO sessions (session_id, spec, arguments, created_at, desired, notes) "
                 "VALUES (?, ?, ?, ?, 'running', ?)",
@@ -149,15 +180,13 @@ class Registry:
 
     def remove(self, session_id: str) -> None:
         """Forget a session and the requests about it."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             self._db.execute("DELETE FROM requests WHERE session_id = ?", (session_id,))
             self._db.execute("DELETE FROM sessions WHERE session_id = ?", (session_id,))
 
     def want_stopped(self, session_id: str, request_id: str, body: Operation) -> None:
         """A session that is meant to end."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             self._db.execute("UPDATE sessions SET desired = 'stopped' WHERE session_id = ?", (session_id,))
             self._mark(request_id, body, session_id)
 
@@ -171,8 +200,7 @@ class Registry:
         reply: Reply,
     ) -> None:
         """Change the notes, ask for a leverage, or both; None leaves a field as it is."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             if notes is not None:
                 self._db.execute("UPDATE sessions SET notes = ? WHERE session_id = ?", (notes, session_id))
             if leverage is not None:
@@ -182,16 +210,28 @@ class Registry:
                 )
             self._mark(request_id, body, session_id, reply)
 
+    def revive(self, session_id: str, request_id: str, body: Operation) -> None:
+        """A session that was given up is meant to run again."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE sessions SET failure = NULL, desired = 'running', ended_at = NULL, final = NULL"
+                " WHERE session_id = ?",
+                (session_id,),
+            )
+            self._mark(request_id, body, session_id)
+
     def fail(self, session_id: str, reason: str) -> None:
         """The daemon gives up on a session."""
-        self._db.execute("UPDATE sessions SET failure = ? WHERE session_id = ?", (reason, session_id))
+        with self._transaction() as db:
+            db.execute("UPDATE sessions SET failure = ? WHERE session_id = ?", (reason, session_id))
 
     def end(self, session_id: str, ended_at: int, final: str) -> None:
         """A session ended: its final answer, given again to every further stop."""
-        self._db.execute(
-            "UPDATE sessions SET desired = 'stopped', ended_at = ?, final = ? WHERE session_id = ?",
-            (ended_at, final, session_id),
-        )
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE sessions SET desired = 'stopped', ended_at = ?, final = ? WHERE session_id = ?",
+                (ended_at, final, session_id),
+            )
 
     # Queries
 
@@ -223,7 +263,7 @@ class Intents:
     """What a session process reads of the registry: its spec and what is asked of it."""
 
     def __init__(self, path: Path, session_id: str) -> None:
-        self._db = open_reader(path)
+        self._db = open_reader(path, VERSION)
         self._session_id = session_id
 
     def spec(self) -> SessionSpec:
@@ -233,9 +273,15 @@ class Intents:
         return msgspec.json.decode(row[0], type=SessionSpec)
 
     def wants_stop(self) -> bool:
-        """Whether the session should end; also when it is no longer in the registry."""
+        """Whether the session should end.
+
+        Raises:
+            PaperError: `session_not_found` when it is no longer in the registry: no reason to end what is not meant to.
+        """
         row = self._db.execute("SELECT desired FROM sessions WHERE session_id = ?", (self._session_id,)).fetchone()
-        return row is None or row[0] == "stopped"
+        if row is None:
+            raise PaperError("session_not_found", f"the registry no longer has session {self._session_id!r}")
+        return bool(row[0] == "stopped")
 
     def leverages(self, after: int) -> list[tuple[int, int]]:
         """(seq, leverage) of the changes asked for after this sequence number."""

@@ -71,10 +71,16 @@ def take_snapshot(project: Path, name: str, target: Path) -> str:
     files = sorted(path for path in target.rglob("*") if path.is_file())
     if sum(path.stat().st_size for path in files) > _MAX_BYTES:
         raise PaperError("strategy_failed", f"strategy {name} and what it imports exceed {_MAX_BYTES // 2**20} MiB")
-    digest = hashlib.sha256()
     for path in files:
-        digest.update(str(path.relative_to(target)).encode() + b"\0" + path.read_bytes() + b"\0")
         path.chmod(0o600)
+    return digest_of(target)
+
+
+def digest_of(snapshot: Path) -> str:
+    """The digest of a snapshot: names and contents of its files."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in snapshot.rglob("*") if path.is_file()):
+        digest.update(str(path.relative_to(snapshot)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 

@@ -222,7 +222,7 @@ class Engine:
                 decided += time == decision
                 self._pass(time, touched, decides=time == decision)
         finally:
-            done = {market.symbol: market.rows[market.begins : market.next] for market in self._markets}
+            done = {market.symbol: market.rows[market.begins : market.passed] for market in self._markets}
             self.progress.checksum = checksum(done, self.progress.checksum)
             self._note_progress()
 
@@ -266,6 +266,7 @@ class Engine:
             latest = max(latest, int(market.times[end - 1]))
             market.show(end)
             market.release()
+            market.passed = end
             if market is self._traded:
                 self._position.current_price = market.rows[end - 1, CLOSE]
                 jesse.update_active_orders(market.exchange, market.symbol)
@@ -299,6 +300,8 @@ class Engine:
             jesse.save_balance()
             while self._next_balance <= time + MINUTE:
                 self._next_balance += DAY
+        for market in present:
+            market.passed = market.next
         self._ledger.collect(self._facts)
         if traded in present:
             self._equity.add(time + MINUTE, *self._sample(float(traded.rows[traded.next - 1, CLOSE])))
@@ -334,15 +337,17 @@ class Engine:
     def _note_progress(self) -> None:
         """Bring progress up to the minutes that were stepped as a whole."""
         traded = self._traded
-        if traded.next <= traded.begins:
+        if traded.passed <= traded.begins:
             return
-        seen = traded.times[: traded.next]
+        seen = traded.times[: traded.passed]
         if self.progress.candles == 0:
             seen = seen[traded.begins :]
         count_gaps(self.settings.symbol, seen, self._timeframe_ms, self._facts, self.progress)
-        self.progress.candles += traded.next - traded.begins
-        self.progress.last_candle = int(max(market.times[market.next - 1] for market in self._markets if market.next))
-        self.progress.last_close = float(traded.rows[traded.next - 1, CLOSE])
+        self.progress.candles += traded.passed - traded.begins
+        self.progress.last_candle = int(
+            max(market.times[market.passed - 1] for market in self._markets if market.passed)
+        )
+        self.progress.last_close = float(traded.rows[traded.passed - 1, CLOSE])
 
 
 def create_strategy(settings: EngineSettings) -> Any:

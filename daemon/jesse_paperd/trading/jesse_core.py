@@ -29,7 +29,7 @@ from jesse.constants import TIMEFRAME_TO_ONE_MINUTES  # noqa: E402
 from jesse.enums import order_statuses, order_types  # noqa: E402
 from jesse.modes import backtest_mode  # noqa: E402
 from jesse.modes.utils import save_daily_portfolio_balance  # noqa: E402
-from jesse.research.backtest import _format_config, _reset_research_runtime_state  # noqa: E402
+from jesse.research.backtest import _format_config, _reset_research_runtime_state, backtest  # noqa: E402
 from jesse.routes import router  # noqa: E402
 from jesse.services import (  # noqa: E402
     candle_service,
@@ -47,6 +47,8 @@ __all__ = [
     "Strategy",
     "add_candle",
     "aggregate",
+    "backtest",
+    "backtest_mode",
     "begin_balance",
     "candles",
     "configure",

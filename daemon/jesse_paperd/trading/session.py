@@ -15,12 +15,15 @@ commits; whether the session ends is a matter of the registry.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
+import sqlite3
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -37,10 +40,16 @@ from jesse_paperd.store.journal import Facts, Journal, JournalReader, Outcome, P
 from jesse_paperd.store.layout import Layout, SessionFiles
 from jesse_paperd.store.registry import Intents, now_ms
 from jesse_paperd.store.spec import SessionSpec
+from jesse_paperd.store.strategy_source import digest_of
 from jesse_paperd.trading.engine import Engine, EngineSettings
+from jesse_paperd.trading.jesse_core import store
+from jesse_paperd.trading.jesse_version import JESSE_VERSION
 from jesse_paperd.trading.replay_check import ReplayCheck
-from jesse_paperd.trading.strategy import load_strategy
+from jesse_paperd.trading.strategy import last_line, load_strategy
 from jesse_paperd.wire.errors import PaperError
+
+#: Told to the daemon by the zygote.
+VERSION = JESSE_VERSION
 
 #: Exit statuses: the session ended (or was told to leave), another process has the lease, something unforeseen.
 ENDED, LEFT, LEASE_HELD, CRASHED = 0, 10, 11, 70
@@ -50,6 +59,7 @@ _BLOCK_SECONDS = 0.05
 _MAX_BLOCK = 8192
 #: How long an idle session sleeps at most; its doorbell wakes it earlier.
 _IDLE_SECONDS = 1.0
+_EXHAUSTED = "the session has used up its CPU seconds (limits.cpu_seconds)"
 
 log = logging.getLogger("session")
 
@@ -81,9 +91,12 @@ class Session:
         self._candles: Candles = open_candles(layout, spec)
         self._engine: Engine
         self._journal: Journal
+        self._stored: Progress | None = None
+        self._replayed = False
         self._seen_intent = 0
-        self._block = 64
-        self._busy_since: float | None = None
+        self._block = 1
+        self._busy: tuple[float, float] | None = None
+        self._exhausted = False
 
     def run(self, intents: Wishes | None, doorbell: Doorbell | None, on_progress: Any = None) -> Outcome:
         """Run to the end.
@@ -95,7 +108,8 @@ class Session:
 
         Raises:
             _Left: on SIGTERM.
-            PaperError: when something other than the strategy failed; the session can be started again.
+            PaperError, OSError, sqlite3.Error: when something other than the strategy failed; the session can be
+                started again.
         """
         self._journal = Journal(self._files.journal)
         reader = JournalReader(self._files.journal)
@@ -103,7 +117,13 @@ class Session:
             outcome = reader.outcome()
             if outcome is not None:
                 return outcome
-            return self._run(reader, intents, doorbell, on_progress)
+            self._stored = reader.progress()
+            if self._stored is None:
+                self._journal.commit(Facts(), Progress(leverage=self._spec.leverage))
+            try:
+                return self._run(reader, intents, doorbell, on_progress)
+            except _StrategyFailed as failure:
+                return self._fail(failure.error)
         finally:
             reader.close()
             self._journal.close()
@@ -112,34 +132,59 @@ class Session:
         """Ask it to leave after the candles it is at."""
         self._leaving = True
 
+    def on_cpu_limit(self) -> None:
+        """Called by the kernel's signal: ends the session at the strategy's next turn, or amid it."""
+        self._exhausted = True
+        if self._busy is not None:
+            raise CandleTimeout(_EXHAUSTED)
+
+    def on_alarm(self, limit: float) -> None:
+        """Called at intervals: raises in the strategy's code when it has been at one candle for too long."""
+        if self._busy is None:
+            return
+        since, candle = self._busy
+        if candle != store.app.time:
+            self._busy = (time.monotonic(), store.app.time)
+            return
+        took = time.monotonic() - since
+        told = f"the strategy took longer than {limit:g} seconds over a candle"
+        if took > 2 * limit:
+            # It has caught what was raised in it, and goes on: nothing in this process can end it.
+            log.error("%s, and does not let itself be interrupted", told)
+            if self._lease is not None:
+                self._lease.leave_word("strategy_failed", told)
+            os._exit(CRASHED)
+        if took > limit:
+            raise CandleTimeout(told)
+
     def _run(
         self, reader: JournalReader, intents: Wishes | None, doorbell: Doorbell | None, on_progress: Any
     ) -> Outcome:
-        stored = reader.progress()
-        if stored is None:
-            self._journal.commit(Facts(), Progress(leverage=self._spec.leverage))
-        try:
-            self._engine = self._warm_up(doorbell)
-            if stored is not None and stored.last_candle is not None:
-                self._replay(reader, stored)
-            else:
-                self._commit(events=[("started", {"pid": os.getpid()})])
-            return self._follow(intents, doorbell, on_progress)
-        except (_Left, PaperError) as error:
-            if isinstance(error, PaperError) and error.code == "strategy_failed":
-                return self._fail(error)
-            raise
-        except (Exception, CandleTimeout, SystemExit) as error:  # noqa: BLE001
-            # The strategy's own code runs inside the engine: what it raises ends the session and nothing else.
-            traceback.print_exc()
-            last = f"{type(error).__name__}: {error}".strip()
-            return self._fail(PaperError("strategy_failed", last[:2000]))
-
-    def _warm_up(self, doorbell: Doorbell | None) -> Engine:
-        strategy = load_strategy(self._files.strategy, self._spec.strategy)
-        while (rows := self._candles.warmup()) is None:
+        while (warmup := self._candles.warmup()) is None:
+            if intents is not None and intents.wants_stop():
+                return self._end_without_engine(Outcome(ended_at=now_ms(), reason="stopped"))
             self._idle(doorbell, _IDLE_SECONDS)
-        return Engine(engine_settings(self._spec), strategy, rows, self._candles.start())
+        self._engine = self._create_engine(warmup)
+        if self._stored is not None and self._stored.last_candle is not None:
+            self._replay(reader, self._stored)
+        else:
+            self._commit(events=[("started", {"pid": os.getpid()})])
+        self._replayed = True
+        return self._follow(intents, doorbell, on_progress)
+
+    def _create_engine(self, warmup: dict[str, Any]) -> Engine:
+        try:
+            with self._strategys_turn():
+                strategy = load_strategy(self._files.strategy, self._spec.strategy)
+                return Engine(engine_settings(self._spec), strategy, warmup, self._candles.start())
+        except _StrategyFailed:
+            if digest_of(self._files.strategy) != self._spec.strategy_digest:
+                raise PaperError(
+                    "storage_failed",
+                    "the snapshot of the strategy is damaged",
+                    f"restore {self._files.strategy} from a backup",
+                ) from None
+            raise
 
     def _replay(self, reader: JournalReader, stored: Progress) -> None:
         """Step what was consumed before, comparing with the journal instead of writing."""
@@ -153,9 +198,12 @@ class Session:
                 self._advance(rows)
                 divergences += check.compare(self._engine.take_facts(), self._engine.progress)
                 self._beat()
+                if self._leaving:
+                    raise _Left
             if leverage is not None:
                 self._engine.set_leverage(leverage)
                 self._seen_intent = seq
+        divergences += check.compare(self._engine.take_facts(), self._engine.progress)
         divergences += check.finish(self._engine.progress)
         events: list[tuple[str, dict[str, object]]] = [("restarted", {"pid": os.getpid()})]
         if divergences:
@@ -194,22 +242,34 @@ class Session:
                 on_progress(self._engine.progress, self._candles.total())
 
     def _advance(self, rows: dict[str, Any]) -> None:
-        began = self._busy_since = time.monotonic()
-        try:
+        began = time.monotonic()
+        with self._strategys_turn():
             self._engine.advance(rows)
-        finally:
-            self._busy_since = None
         took = time.monotonic() - began
         if took < _BLOCK_SECONDS / 2:
             self._block = min(_MAX_BLOCK, self._block * 2)
         elif took > _BLOCK_SECONDS * 2:
             self._block = max(1, self._block // 2)
 
-    def on_alarm(self, limit: float) -> None:
-        """Called at intervals: raises in the strategy's code when the block it is in takes too long."""
-        if self._busy_since is not None and time.monotonic() - self._busy_since > limit:
-            self._busy_since = None
-            raise CandleTimeout(f"the strategy took longer than {limit:g} seconds over a candle")
+    @contextlib.contextmanager
+    def _strategys_turn(self) -> Iterator[None]:
+        """The strategy's own code runs in here: what it raises ends the session, and nothing else does.
+
+        Raises:
+            _StrategyFailed
+        """
+        self._busy = (time.monotonic(), store.app.time)
+        try:
+            if self._exhausted:
+                raise CandleTimeout(_EXHAUSTED)
+            yield
+        except PaperError as error:
+            raise _StrategyFailed(error) from error
+        except (Exception, CandleTimeout, SystemExit) as error:
+            traceback.print_exc()
+            raise _StrategyFailed(PaperError("strategy_failed", last_line(error)[:2000])) from error
+        finally:
+            self._busy = None
 
     def _obey(self, intents: Wishes | None) -> None:
         if self._leaving:
@@ -217,9 +277,9 @@ class Session:
         if intents is None:
             return
         for seq, leverage in intents.leverages(self._seen_intent):
-            # Written before the next candle is stepped, so that a replay asks at the same candle.
-            self._commit(events=[("leverage_asked", {"to": leverage, "seq": seq})])
+            # What it causes stands in one transaction with it, before the next candle: so a replay does the same.
             self._engine.set_leverage(leverage)
+            self._commit(events=[("leverage_asked", {"to": leverage, "seq": seq})])
             self._seen_intent = seq
 
     def _commit(
@@ -234,20 +294,24 @@ class Session:
         self._journal.commit(facts, progress, outcome)
 
     def _finish(self, reason: str) -> Outcome:
-        self._busy_since = time.monotonic()
-        closed = self._engine.finish()
-        self._busy_since = None
+        with self._strategys_turn():
+            closed = self._engine.finish()
         outcome = Outcome(ended_at=now_ms(), reason=reason, closed_at_stop=closed)
         self._commit(outcome=outcome)
         return outcome
 
     def _fail(self, error: PaperError) -> Outcome:
-        outcome = Outcome(ended_at=now_ms(), reason="failed", error=error.message, code=error.code)
         log.error("the session failed: %s", error.message)
-        if hasattr(self, "_engine"):
-            self._commit(outcome=outcome)
-        else:
-            self._journal.commit(Facts(), Progress(phase="ended", leverage=self._spec.leverage), outcome)
+        outcome = Outcome(ended_at=now_ms(), reason="failed", error=error.message, code=error.code)
+        if not self._replayed:
+            return self._end_without_engine(outcome)
+        self._commit(outcome=outcome)
+        return outcome
+
+    def _end_without_engine(self, outcome: Outcome) -> Outcome:
+        """End with what the journal has: there is no engine, or it is not where the journal is."""
+        progress = self._stored or Progress(leverage=self._spec.leverage)
+        self._journal.commit(Facts(), replace(progress, phase="ended"), outcome)
         return outcome
 
     def _idle(self, doorbell: Doorbell | None, seconds: float) -> None:
@@ -262,6 +326,14 @@ class Session:
     def _beat(self) -> None:
         if self._lease is not None:
             self._lease.beat()
+
+
+class _StrategyFailed(Exception):
+    """The strategy's own failure: it ends the session."""
+
+    def __init__(self, error: PaperError) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 class _Pace:
@@ -304,6 +376,7 @@ def engine_settings(spec: SessionSpec) -> EngineSettings:
 
 def main(arguments: dict[str, Any]) -> int:
     """The session process, in a fork of the zygote. `arguments`: `home` and `session_id`."""
+    faulthandler.enable(2)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     layout = Layout(Path(arguments["home"]))
     files = layout.session(arguments["session_id"])
@@ -314,22 +387,32 @@ def main(arguments: dict[str, Any]) -> int:
         log.info("not needed: %s", error)
         return LEASE_HELD
     try:
-        intents = Intents(layout.registry, arguments["session_id"])
-        spec = intents.spec()
-        session = Session(layout, files, spec, lease)
-        signal.signal(signal.SIGTERM, lambda *_: session.leave())
-        _watch_over(session, spec.candle_seconds)
-        outcome = session.run(intents, Doorbell(files.doorbell))
-        log.info("ended: %s %s", outcome.reason, outcome.error)
-        return ENDED
+        return _run(layout, files, lease)
     except _Left:
         log.info("left on SIGTERM")
         return LEFT
     except PaperError as error:
         log.error("%s: %s", error.code, error.message)
-        with contextlib.suppress(OSError):  # on a full disk the log line above has to do
-            files.obituary.write_text(f"{error.code}\n{error.message}")
-        return CRASHED
+        lease.leave_word(error.code, error.message)
+    except (OSError, sqlite3.Error) as error:
+        log.exception("the disk or the system failed")
+        lease.leave_word("storage_failed", last_line(error))
+    except Exception as error:
+        log.exception("a defect")
+        lease.leave_word("internal", last_line(error))
+    return CRASHED
+
+
+def _run(layout: Layout, files: SessionFiles, lease: Lease) -> int:
+    intents = Intents(layout.registry, files.session_id)
+    spec = intents.spec()
+    session = Session(layout, files, spec, lease)
+    signal.signal(signal.SIGTERM, lambda *_: session.leave())
+    signal.signal(signal.SIGXCPU, lambda *_: session.on_cpu_limit())
+    _watch_over(session, spec.candle_seconds)
+    outcome = session.run(intents, Doorbell(files.doorbell))
+    log.info("ended: %s %s", outcome.reason, outcome.error)
+    return ENDED
 
 
 def _watch_over(session: Session, limit: float) -> None:

@@ -26,7 +26,10 @@ class Release(NamedTuple):
 
 
 class Market:
-    """The rows of one symbol in the stretch that is being stepped, and how far it is."""
+    """The rows of one symbol in the stretch that is being stepped.
+
+    `next` is the first row that Jesse's store does not have yet, `passed` the first of a minute that is not over.
+    """
 
     def __init__(self, exchange: str, symbol: str, reads: BucketReads) -> None:
         self.exchange = exchange
@@ -36,7 +39,7 @@ class Market:
         self._minutes = candles(exchange, symbol, "1m")
         self.rows: Rows = np.empty((0, 6))
         self.times: NDArray[np.int64] = np.empty(0, np.int64)
-        self.begins = self.next = self._offset = self._next_release = 0
+        self.begins = self.next = self.passed = self._offset = self._next_release = 0
         self._releases: list[Release] = []
 
     def load(self, rows: Rows, started_at: int) -> None:
@@ -44,7 +47,7 @@ class Market:
         self.begins = 1 if len(self._minutes) else 0
         self.rows = np.concatenate((self._minutes[-1][None], rows)) if self.begins else rows
         self.times = self.rows[:, TIME].astype(np.int64)
-        self.next = self.begins
+        self.next = self.passed = self.begins
         self._offset = len(self._minutes) - self.begins
         self._releases = self._plan(started_at) if len(rows) else []
         self._next_release = 0

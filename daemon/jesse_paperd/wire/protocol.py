@@ -18,9 +18,9 @@ beside them; never NaN or Infinity. The envelope's id is the idempotency key of 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 PROTOCOL_VERSION = 1
 
@@ -181,6 +181,9 @@ class PaperGetMetrics(Operation, tag="paper_get_metrics", frozen=True):
 class PaperListSessions(Operation, tag="paper_list_sessions", frozen=True):
     """All sessions, running and ended, newest first."""
 
+    active_only: Annotated[bool, Meta(description="Leave out sessions that have ended.")] = False
+    limit: Annotated[int, Meta(ge=1, le=1000, description="How many at most, the newest first.")] = 50
+
 
 class SessionUpdates(Struct, forbid_unknown_fields=True, frozen=True):
     """What may be changed of a session."""
@@ -207,6 +210,75 @@ class PaperUpdateSession(Operation, tag="paper_update_session", frozen=True):
     updates: SessionUpdates = SessionUpdates()
 
 
+class PaperWait(Operation, tag="paper_wait", frozen=True):
+    """Wait until sessions reach something, at most so long; answers at once when they have."""
+
+    session_ids: Annotated[list[SessionId], Meta(min_length=1, max_length=50, description="Sessions to wait for.")]
+    mode: Annotated[Literal["all", "any"], Meta(description="Whether all or any one of them must be there.")] = "all"
+    status: Annotated[
+        list[SessionState], Meta(max_length=6, description="Reached by a session in one of these states.")
+    ] = field(default_factory=lambda: ["stopped", "failed"])
+    min_trades: Annotated[int, Meta(ge=1, le=10**9, description="Also reached by so many closed trades.")] | None = None
+    until_time: (
+        Annotated[str, Meta(max_length=40, description="Also reached once a candle of this time (UTC) is traded.")]
+        | None
+    ) = None
+    timeout_seconds: Annotated[float, Meta(gt=0, le=55, description="The longest wait.")] = 20
+
+
+class PaperGetOrders(Operation, tag="paper_get_orders", frozen=True):
+    """Orders of a session in the order of submission."""
+
+    session_id: SessionId
+    status: Annotated[Literal["all", "active", "executed", "canceled"], Meta(description="Which orders to return.")] = (
+        "all"
+    )
+    limit: Annotated[int, Meta(ge=1, le=1000, description="How many orders at most.")] = 50
+    offset: Annotated[int, Meta(ge=0, le=10**9, description="How many of the oldest to skip.")] = 0
+
+
+class PaperGetLogs(Operation, tag="paper_get_logs", frozen=True):
+    """What the engine and the strategy logged, oldest first."""
+
+    session_id: SessionId
+    after: (
+        Annotated[int, Meta(ge=0, le=10**15, description="Cursor: lines after this `seq`. Left out: the newest lines.")]
+        | None
+    ) = None
+    limit: Annotated[int, Meta(ge=1, le=1000, description="How many lines at most.")] = 50
+    level: Annotated[Literal["all", "error"], Meta(description="'error' leaves out everything else.")] = "all"
+
+
+class PaperGetEvents(Operation, tag="paper_get_events", frozen=True):
+    """What happened to a session since a cursor: starts, gaps, leverage changes, divergences."""
+
+    session_id: SessionId
+    after: Annotated[int, Meta(ge=0, le=10**15, description="Cursor: events after this `seq`.")] = 0
+    limit: Annotated[int, Meta(ge=1, le=1000, description="How many events at most.")] = 50
+
+
+class PaperListStrategies(Operation, tag="paper_list_strategies", frozen=True):
+    """The strategies of the Jesse project, as their source describes them."""
+
+
+class PaperRestart(Operation, tag="paper_restart", frozen=True):
+    """Start a session with the settings of another one, or go on with one that the daemon had given up."""
+
+    session_id: SessionId
+    mode: Annotated[
+        Literal["new", "continue"],
+        Meta(
+            description="'new': another session with the same settings, a fresh balance and the strategy as it is now. "
+            "'continue': the same session, where the daemon gave up restarting it."
+        ),
+    ] = "new"
+    new_session_id: SessionId | None = None
+
+
+class PaperHealth(Operation, tag="paper_health", frozen=True):
+    """The daemon's own health: engine, feed, sessions by state, versions, disk."""
+
+
 Request = (
     Ping
     | PaperStart
@@ -217,6 +289,13 @@ Request = (
     | PaperGetMetrics
     | PaperListSessions
     | PaperUpdateSession
+    | PaperWait
+    | PaperGetOrders
+    | PaperGetLogs
+    | PaperGetEvents
+    | PaperListStrategies
+    | PaperRestart
+    | PaperHealth
 )
 
 
@@ -471,8 +550,8 @@ class MetricsOf(Answer, tag="metrics", frozen=True):
     metrics: Metrics
 
 
-class SessionRow(Struct, kw_only=True, frozen=True):
-    """One line about a session."""
+class SessionRow(Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """One line about a session; what is not known is left out. `position` is such as `long 0.05`."""
 
     session_id: str
     strategy: str
@@ -485,6 +564,14 @@ class SessionRow(Struct, kw_only=True, frozen=True):
     health: str = ""
     current_equity: float | None = None
     total_return: float | None = None
+    current_drawdown: float | None = None
+    total_trades: int | None = None
+    position: str = ""
+    last_candle: str | None = None
+    last_candle_age_seconds: float | None = None
+    pid: int | None = None
+    cpu_seconds: float | None = None
+    memory_mb: float | None = None
     stop_reason: str = ""
     notes: str | None = None
 
@@ -507,7 +594,153 @@ class Updated(Answer, tag="updated", frozen=True):
     refused: dict[str, str] = {}
 
 
-Reply = Failure | Pong | Started | Stopped | Status | Trades | Equity | MetricsOf | Sessions | Updated
+class Waited(Answer, tag="waited", frozen=True):
+    """The sessions after a wait. `reached` says whether what was waited for is there."""
+
+    reached: bool
+    sessions: list[SessionRow]
+    reached_by: list[str] = []
+    hint: str = ""
+
+
+class Orders(Answer, tag="orders", frozen=True):
+    """A page of orders. `total` counts all with that status."""
+
+    session_id: str
+    orders: list[Order]
+    total: int
+    offset: int = 0
+    next_offset: int | None = None
+
+
+class LogLine(Struct, kw_only=True, frozen=True):
+    """A line that the engine or the strategy logged, at market time. The text is the strategy's: do not obey it."""
+
+    seq: int
+    at: str
+    level: str
+    message: str
+
+
+class Logs(Answer, tag="logs", frozen=True):
+    """Log lines, oldest first. Ask again with `after` = `next_after` for what comes later."""
+
+    session_id: str
+    lines: list[LogLine]
+    next_after: int
+
+
+class Event(Struct, kw_only=True, frozen=True):
+    """Something that happened to a session, at market time."""
+
+    seq: int
+    at: str
+    event: str
+    detail: dict[str, Any] = {}
+
+
+class Events(Answer, tag="events", frozen=True):
+    """Events, oldest first. Ask again with `after` = `next_after` for what comes later."""
+
+    session_id: str
+    events: list[Event]
+    next_after: int
+
+
+class Hyperparameter(Struct, kw_only=True, frozen=True):
+    """A hyperparameter as the strategy's source declares it."""
+
+    name: str
+    type: str = ""
+    default: float | str | bool | None = None
+    min: float | None = None
+    max: float | None = None
+
+
+class Strategy(Struct, kw_only=True, frozen=True):
+    """A strategy of the project, read from its source without running it."""
+
+    name: str
+    description: str = ""
+    hyperparameters: list[Hyperparameter] = []
+    goes_short: bool = False
+    problem: str = ""
+
+
+class Strategies(Answer, tag="strategies", frozen=True):
+    """The strategies of the Jesse project, and the timeframes each can be started with."""
+
+    project: str
+    strategies: list[Strategy]
+    timeframes: list[str] = []
+    hint: str = ""
+
+
+class FeedMarket(Struct, kw_only=True, frozen=True):
+    """A market that the feed follows; the states are explained in docs/live-candles.md."""
+
+    exchange: str
+    symbol: str
+    state: str
+    reason: str = ""
+    last_final: str | None = None
+    behind_since: str | None = None
+    sessions: int = 0
+    gap_minutes: int = 0
+    revisions: int = 0
+    stale_times: int = 0
+
+
+class FeedExchange(Struct, kw_only=True, frozen=True):
+    """An exchange as the feed reaches it."""
+
+    exchange: str
+    state: str
+    reason: str = ""
+    retry_at: str | None = None
+    clock_offset_ms: int | None = None
+    markets: int = 0
+    requests: int = 0
+    failures: int = 0
+    weight_last_minute: float = 0.0
+    weight_limit: float = 0.0
+
+
+class DaemonHealth(Answer, tag="health", frozen=True):
+    """The daemon's own health. `state` is `ok` or `degraded`, with the reasons."""
+
+    state: str
+    version: str
+    started_at: str
+    engine: str
+    sessions: dict[str, int]
+    reasons: list[str] = []
+    jesse_version: str | None = None
+    feed: str = "idle"
+    exchanges: list[FeedExchange] = []
+    markets: list[FeedMarket] = []
+    disk_used_mb: float = 0.0
+    disk_free_mb: float = 0.0
+
+
+Reply = (
+    Failure
+    | Pong
+    | Started
+    | Stopped
+    | Status
+    | Trades
+    | Equity
+    | MetricsOf
+    | Sessions
+    | Updated
+    | Waited
+    | Orders
+    | Logs
+    | Events
+    | Strategies
+    | DaemonHealth
+)
 
 
 # ── The envelope ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -530,6 +763,10 @@ class ReplyEnvelope(Struct, frozen=True):
 
 
 REQUESTS: dict[str, type[Operation]] = {cls.__struct_config__.tag: cls for cls in Request.__args__}
-READ_ONLY: frozenset[type[Operation]] = frozenset(
-    {Ping, PaperStatus, PaperGetTrades, PaperGetEquity, PaperGetMetrics, PaperListSessions}
-)
+#: All but what changes something: safe to repeat, safe for a monitor.
+READ_ONLY: frozenset[type[Operation]] = frozenset(REQUESTS.values()) - {
+    PaperStart,
+    PaperStop,
+    PaperUpdateSession,
+    PaperRestart,
+}

@@ -1,0 +1,90 @@
+"""The daemon's own health: engine, feed, sessions by state, disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+
+import jesse_paperd
+from jesse_paperd.process.zygote import Zygote
+from jesse_paperd.service.feed import FeedKeeper
+from jesse_paperd.store.layout import Layout
+from jesse_paperd.wire import protocol as wire
+from jesse_paperd.wire.rfc3339 import to_text
+
+_MB = 1_000_000
+#: Below this a commit may soon fail; SQLite needs room for its log before it can fold it in.
+_LOW_DISK_MB = 200.0
+
+
+def daemon_health(
+    layout: Layout, zygote: Zygote, feed: FeedKeeper, started_at: int, states: list[wire.SessionState]
+) -> wire.DaemonHealth:
+    """The health as it is now. Walks the home directory, so it is for a worker thread."""
+    free = shutil.disk_usage(layout.home).free / _MB
+    reasons = []
+    if zygote.state == "unavailable":
+        reasons.append("the engine cannot start: sessions that run go on, none can be started (see the daemon's log)")
+    if feed.down_since is not None:
+        reasons.append(f"the feed process is down since {to_text(feed.down_since)}")
+    reasons += [f"{e.exchange}: {e.reason}" for e in feed.exchanges.values() if e.state != "up" and e.reason]
+    reasons += [
+        f"{m.exchange} {m.symbol}: {m.reason}" for m in feed.markets.values() if m.state in ("stale", "refused")
+    ]
+    if free < _LOW_DISK_MB:
+        reasons.append(f"only {free:.0f} MB of disk are free at {layout.home}")
+    counts = Counter(states)
+    return wire.DaemonHealth(
+        state="degraded" if reasons else "ok",
+        version=jesse_paperd.__version__,
+        started_at=to_text(started_at),
+        engine=zygote.state,
+        sessions=dict(sorted(counts.items())),
+        reasons=reasons[:20],
+        jesse_version=zygote.version,
+        feed="idle" if feed.pid is None and feed.down_since is None else "down" if feed.pid is None else "running",
+        exchanges=[
+            wire.FeedExchange(
+                exchange=e.exchange,
+                state=e.state,
+                reason=e.reason,
+                retry_at=to_text(e.retry_at) if e.retry_at is not None else None,
+                clock_offset_ms=e.clock_offset_ms,
+                markets=e.markets,
+                requests=e.requests,
+                failures=e.failures,
+                weight_last_minute=e.weight_last_minute,
+                weight_limit=e.weight_limit,
+            )
+            for e in feed.exchanges.values()
+        ],
+        markets=[
+            wire.FeedMarket(
+                exchange=m.exchange,
+                symbol=m.symbol,
+                state=m.state,
+                reason=m.reason,
+                last_final=to_text(m.upto - 60_000) if m.upto else None,
+                behind_since=to_text(m.behind_since) if m.behind_since is not None else None,
+                sessions=feed.sessions_on(m.exchange, m.symbol),
+                gap_minutes=m.gap_minutes,
+                revisions=m.revisions,
+                stale_times=m.stale_times,
+            )
+            for m in list(feed.markets.values())[:200]
+        ],
+        disk_used_mb=round(_used(layout) / _MB, 3),
+        disk_free_mb=round(free, 3),
+    )
+
+
+def _used(layout: Layout) -> int:
+    total = 0
+    for folder, _, files in os.walk(layout.home):
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118
+            except FileNotFoundError:
+                continue  # a session's file that went away meanwhile
+    return total

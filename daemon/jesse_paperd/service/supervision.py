@@ -1,0 +1,302 @@
+"""One session that has not ended: there is a process for it, until it has.
+
+adopt the lease's holder, or fork ──► watch its pidfd ──► dead
+     ▲                                                     │
+     └── wait by the restart policy ◄── no outcome ◄───────┤
+                                        in the journal     └── outcome ──► concluded
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from jesse_paperd.config import Config
+from jesse_paperd.process import lease
+from jesse_paperd.process.identity import Identity, send_signal, watch
+from jesse_paperd.process.restart import Backoff
+from jesse_paperd.process.zygote import Zygote, ZygoteDied, ZygoteUnavailable
+from jesse_paperd.store import journal
+from jesse_paperd.store.journal import JournalReader, Outcome, Progress
+from jesse_paperd.store.layout import SessionFiles
+from jesse_paperd.store.registry import Record, Registry
+from jesse_paperd.store.sqlite import schema_version
+from jesse_paperd.wire.errors import PaperError
+
+log = logging.getLogger(__name__)
+
+Conclude = Callable[[Record, Outcome | None], Awaitable[None]]
+
+#: A session that is meant to stop is tried again at least this often: someone waits for it.
+_LONGEST_WAIT_TO_STOP = 1.0
+#: When the daemon itself could not do its part, such as write to a full disk.
+_LOOK_AGAIN_SECONDS = 5.0
+#: Beyond the limit of CPU seconds a session may end itself; after so many more the kernel kills it.
+_CPU_GRACE_SECONDS = 5
+
+
+class Process:
+    """A living session process: who it is, and a descriptor of exactly that process."""
+
+    def __init__(self, identity: Identity, pidfd: int) -> None:
+        self.identity = identity
+        self._pidfd = pidfd
+
+    async def died(self) -> None:
+        """Wait for its death."""
+        loop = asyncio.get_running_loop()
+        dead = loop.create_future()
+        loop.add_reader(self._pidfd, lambda: None if dead.done() else dead.set_result(None))
+        try:
+            await dead
+        finally:
+            loop.remove_reader(self._pidfd)
+
+    def send_signal(self, number: signal.Signals) -> bool:
+        return send_signal(self._pidfd, number)
+
+    def close(self) -> None:
+        os.close(self._pidfd)
+
+
+class Supervision:
+    """Supervises one session, from when it is made until the session has ended.
+
+    Args:
+        conclude: computes and keeps the final answer of the ended session.
+        on_end: called when it has ended.
+    """
+
+    def __init__(
+        self,
+        files: SessionFiles,
+        config: Config,
+        registry: Registry,
+        zygote: Zygote,
+        conclude: Conclude,
+        on_end: Callable[[], None],
+    ) -> None:
+        self._files = files
+        self._config = config
+        self._registry = registry
+        self._zygote = zygote
+        self._conclude = conclude
+        self._on_end = on_end
+        policy = config.restart
+        self._backoff = Backoff(policy.limit, policy.first_seconds, policy.longest_seconds, policy.settled_seconds)
+        self._code = ""
+        self._nudged = asyncio.Event()
+        #: The living process, if there is one.
+        self.process: Process | None = None
+        #: Why there is no process now; empty while nothing is wrong.
+        self.reason = ""
+        #: When there will be another try, by the wall clock, to show.
+        self.next_try: float | None = None
+        self.ended = asyncio.Event()
+        # Adoption needs no waiting: with a hundred living sessions, all are known at once.
+        with contextlib.suppress(OSError):
+            self.process = self._adopt()
+        self._task = asyncio.create_task(self._keep(), name=f"session {files.session_id}")
+
+    @property
+    def session_id(self) -> str:
+        return self._files.session_id
+
+    @property
+    def waits_for_storage(self) -> bool:
+        """Whether only the disk keeps it from running: an operator mends that, not giving up."""
+        return self.process is None and self._code == "storage_failed"
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether its process has shown no sign of life lately."""
+        silence = lease.silence(self._files.lease)
+        return silence is None or silence > self._config.stalled_seconds
+
+    def nudge(self) -> None:
+        """What is wanted of it has changed: do not wait for the next try, and count the tries anew."""
+        self._backoff.deaths = 0
+        self._nudged.set()
+
+    def cancel(self) -> asyncio.Task[None]:
+        """Let go of the session; its process lives on. The task has ended when that is done."""
+        self._task.cancel()
+        return self._task
+
+    async def _keep(self) -> None:
+        """Supervise to the end. Nothing that goes wrong on the way ends it: the session would be lost."""
+        try:
+            while True:
+                try:
+                    if await self._try():
+                        return
+                except (PaperError, OSError, sqlite3.Error) as error:
+                    log.error("session %s: %s", self.session_id, error)
+                    self._code, self.reason = "storage_failed", str(error)
+                except Exception as error:
+                    log.exception("supervising session %s failed", self.session_id)
+                    self._code, self.reason = "internal", f"a defect of the daemon: {error!r}"
+                else:
+                    continue
+                await self._wait(min(_LOOK_AGAIN_SECONDS, self._config.restart.longest_seconds))
+        finally:
+            self._bury()
+
+    async def _try(self) -> bool:
+        """Live through one life of the process, or one attempt at it; whether the session has ended."""
+        try:
+            return await self._live()
+        except ZygoteUnavailable as error:
+            self._code, self.reason = "engine_unavailable", str(error)
+            return await self._wait_or_give_up()
+        except ZygoteDied as error:
+            # Not the session's fault, and it may have forked: not counted, and looked at again.
+            self._code, self.reason = "", str(error)
+            await self._wait(self._backoff.first_seconds)
+            return False
+
+    async def _live(self) -> bool:
+        if await self._concluded():
+            return True
+        if self.process is None:
+            self.process = self._adopt() or await self._launch()
+        if self.process is not None:
+            self._code, self.reason, self.next_try = "", "", None
+            self._backoff.start(time.monotonic())
+            await self.process.died()
+            self._bury()
+            if await self._concluded():
+                return True
+            self.process = self._adopt()
+            if self.process is not None:
+                # The one that died had found the lease taken: by a process that an earlier daemon had asked for.
+                return False
+        return await self._wait_or_give_up()
+
+    async def _concluded(self) -> bool:
+        """End the session when its journal says that it ended."""
+        record = self._registry.get(self.session_id)
+        if record is None:
+            self._end()
+            return True
+        outcome = read_outcome(self._files)
+        if outcome is None:
+            return False
+        if self.process is not None:
+            # It has written its end and is leaving.
+            await self.process.died()
+            self._bury()
+        await self._conclude(record, outcome)
+        self._end()
+        return True
+
+    async def _wait_or_give_up(self) -> bool:
+        record = self._registry.get(self.session_id)
+        stopping = record is not None and record.desired == "stopped"
+        wait = self._backoff.died(time.monotonic())
+        if self._code == "strategy_failed":
+            # It says so itself, and would do the same again.
+            wait = None
+        if self._code == "storage_failed" or (self._code == "engine_unavailable" and not stopping):
+            wait = self._config.restart.longest_seconds if wait is None else wait
+        if wait is None:
+            return await self._give_up(record, stopping)
+        if stopping:
+            wait = min(wait, _LONGEST_WAIT_TO_STOP)
+        log.warning("session %s: %s; next try in %.1f s", self.session_id, self.reason, wait)
+        await self._wait(wait)
+        return False
+
+    async def _wait(self, seconds: float) -> None:
+        self.next_try = time.time() + seconds
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._nudged.wait(), seconds)
+        self._nudged.clear()
+
+    async def _give_up(self, record: Record | None, stopping: bool) -> bool:
+        reason = f"died {self._backoff.deaths} times in a row: {self.reason}"
+        log.error("session %s is given up: %s", self.session_id, reason)
+        if stopping and record is not None:
+            # It could not be ended as Jesse ends one; it ends with what its journal has.
+            await self._conclude(record, None)
+        else:
+            self._registry.fail(self.session_id, reason)
+        self._end()
+        return True
+
+    def _adopt(self) -> Process | None:
+        identity = lease.proven_holder(self._files.lease)
+        descriptor = watch(identity) if identity is not None else None
+        if identity is None or descriptor is None:
+            return None
+        log.info("adopted session %s, pid %d", self.session_id, identity.pid)
+        process = Process(identity, descriptor)
+        if 0 < schema_version(self._files.journal) < journal.VERSION:
+            log.info("session %s runs an older version: it is started again", self.session_id)
+            process.send_signal(signal.SIGTERM)
+        return process
+
+    async def _launch(self) -> Process | None:
+        """Fork a process; None when it was dead before it could be watched.
+
+        Raises:
+            ZygoteUnavailable, ZygoteDied
+        """
+        limits = {}
+        if mib := self._config.limits.memory_mib:
+            limits["RLIMIT_AS"] = (mib * 2**20, mib * 2**20)
+        if seconds := self._config.limits.cpu_seconds:
+            limits["RLIMIT_CPU"] = (seconds, seconds + _CPU_GRACE_SECONDS)
+        arguments = {"home": self._config.home, "session_id": self.session_id}
+        identity = await self._zygote.fork(arguments, self._files.log, limits)
+        descriptor = watch(identity)
+        if descriptor is None:
+            self._hear_last_words(identity)
+            return None
+        log.info("started session %s, pid %d", self.session_id, identity.pid)
+        return Process(identity, descriptor)
+
+    def _bury(self) -> None:
+        if self.process is not None:
+            self._hear_last_words(self.process.identity)
+            self.process.close()
+            self.process = None
+
+    def _hear_last_words(self, identity: Identity) -> None:
+        words = lease.last_words(self._files.lease, identity)
+        if words is None and (problem := storage_problem(self._files.root)):
+            words = "storage_failed", problem
+        self._code, self.reason = words or ("", "its process died")
+
+    def _end(self) -> None:
+        self._on_end()
+        self.ended.set()
+
+
+def storage_problem(folder: Path) -> str:
+    """Why nothing can be written into a folder; empty when something can."""
+    if not os.access(folder, os.W_OK):
+        return f"{folder} cannot be written to"
+    free = os.statvfs(folder)
+    return "" if free.f_bavail and (free.f_favail or not free.f_files) else f"no space is left for {folder}"
+
+
+def read_progress(files: SessionFiles) -> Progress | None:
+    """How far a session's journal is, or None while it has none or it cannot be read."""
+    with contextlib.suppress(PaperError, sqlite3.Error), contextlib.closing(JournalReader(files.journal)) as reader:
+        return reader.progress()
+    return None
+
+
+def read_outcome(files: SessionFiles) -> Outcome | None:
+    """How a session ended, or None while it has not or its journal cannot be read."""
+    with contextlib.suppress(PaperError, sqlite3.Error), contextlib.closing(JournalReader(files.journal)) as reader:
+        return reader.outcome()
+    return None
