@@ -30,7 +30,7 @@ def fresh(tmp_path_factory):
     return lambda **arguments: Ledger(tmp_path_factory.mktemp("ledger") / "journal.sqlite", **arguments)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(samples=sample_lists(), limits=st.tuples(st.integers(0, 100), st.integers(0, 100)))
 def test_a_span_adds_up_to_what_a_session_of_just_those_minutes_would(fresh, samples, limits):
     life = samples[-1].at - samples[0].at

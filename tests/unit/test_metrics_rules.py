@@ -43,7 +43,7 @@ def everything(state: LedgerState) -> tuple:
     return [metrics_of(state, interval) for interval in INTERVALS], curves
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(samples=sample_lists(), trades=trade_lists, data=st.data())
 def test_a_state_kept_over_any_splits_answers_as_a_fresh_one_to_the_last_bit(fresh, samples, trades, data):
     ledger = fresh()
@@ -58,7 +58,7 @@ def test_a_state_kept_over_any_splits_answers_as_a_fresh_one_to_the_last_bit(fre
         assert everything(kept) == everything(ledger.state())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(samples=sample_lists(), value=cents, grid=st.sampled_from([MINUTE, HOUR, DAY]))
 def test_a_state_follows_a_last_sample_that_is_replaced_or_a_last_run_that_shrinks(fresh, samples, value, grid):
     ledger = fresh().commit([*samples, Sample(samples[-1].at // grid * grid + grid, 10_500.0)])
@@ -85,7 +85,7 @@ def test_a_state_starts_over_when_the_journal_lost_rows_that_it_had_read(tmp_pat
     assert everything(kept) == everything(short.state())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(samples=sample_lists())
 def test_path_metrics_are_what_a_plain_walk_over_the_samples_finds(fresh, samples):
     state = fresh().commit(samples).state()
@@ -106,7 +106,7 @@ def test_path_metrics_are_what_a_plain_walk_over_the_samples_finds(fresh, sample
     assert found.total_return == samples[-1].equity / BALANCE - 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(samples=sample_lists(), interval=st.sampled_from([("1h", HOUR), ("1d", DAY)]))
 def test_an_interval_ends_with_the_last_sample_at_or_before_its_end(fresh, samples, interval):
     name, length = interval
@@ -118,7 +118,7 @@ def test_an_interval_ends_with_the_last_sample_at_or_before_its_end(fresh, sampl
     assert metrics_of(state, name).observations == len(expected) - 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(samples=sample_lists(), resolution=st.sampled_from(list(RESOLUTIONS)))
 def test_a_curve_is_the_path_at_bucket_ends_with_the_drawdown_of_all_samples_before(fresh, samples, resolution):
     length = RESOLUTIONS[resolution]
@@ -138,7 +138,7 @@ def test_a_curve_is_the_path_at_bucket_ends_with_the_drawdown_of_all_samples_bef
         assert drawdown == (peak - equity) / peak
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(samples=sample_lists())
 def test_a_drawdown_is_never_affected_by_the_resolution_asked(fresh, samples):
     state = fresh().commit(samples).state()
@@ -149,7 +149,7 @@ def test_a_drawdown_is_never_affected_by_the_resolution_asked(fresh, samples):
             assert point.equity == finest[point.timestamp].equity
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     samples=sample_lists(),
     resolution=st.sampled_from(list(RESOLUTIONS)),
@@ -173,7 +173,7 @@ def test_a_part_of_a_curve_is_that_part_of_the_whole_and_its_newest_points(
     assert part.truncated == (len(whole) > max_points)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(samples=sample_lists(), pnls=st.lists(results, max_size=12), factor=st.sampled_from([0.001, 0.3, 7.0, 1e6]))
 def test_scaling_money_changes_no_ratio(fresh, samples, pnls, factor):
     def scaled(k: float) -> dict:
@@ -195,7 +195,7 @@ def test_scaling_money_changes_no_ratio(fresh, samples, pnls, factor):
             assert other[name] == value, name
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(samples=sample_lists(), minutes=st.integers(1, 3000))
 def test_a_flat_stretch_at_the_end_never_lowers_the_maximum_drawdown_or_its_duration(fresh, samples, minutes):
     ledger = fresh().commit(samples)
@@ -209,7 +209,7 @@ def test_a_flat_stretch_at_the_end_never_lowers_the_maximum_drawdown_or_its_dura
     assert after.total_return == before.total_return
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(samples=sample_lists(st.integers(-3000, 4_000_000).map(lambda n: n / 100)), trades=trade_lists)
 def test_every_number_is_finite_and_every_null_has_a_reason_that_its_definition_names(fresh, samples, trades):
     state = fresh().commit(samples, trades).state()
