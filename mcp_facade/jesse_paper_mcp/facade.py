@@ -38,7 +38,7 @@ class Facade:
     def _daemon(self) -> DaemonClient:
         from jesse_paperd.wire.client import DaemonClient  # ZeroMQ is not needed before the first call
 
-        return DaemonClient(self._endpoint)
+        return DaemonClient.from_environment(self._endpoint)
 
     @cached_property
     def _declarations(self) -> list[JSON]:

@@ -20,7 +20,7 @@ from mcp.shared import exceptions
 from jesse_paper_mcp.facade import JSON, Facade
 from jesse_paper_mcp.instructions import INSTRUCTIONS
 from jesse_paper_mcp.jsonrpc import Rejected
-from jesse_paper_mcp.stdio import Streams
+from jesse_paper_mcp.stdio import Output, Streams
 from jesse_paperd import __version__
 
 Handler = Callable[[JSON], Awaitable[JSON]]
@@ -47,9 +47,24 @@ async def _serve(facade: Facade, streams: Streams) -> None:
             "GetPrompt": _in_thread(lambda params: facade.get_prompt(params["name"], params.get("arguments") or {})),
         }
     )
-    stdin, stdout = anyio.wrap_file(streams.stdin), anyio.wrap_file(streams.stdout)
-    async with stdio_server(stdin, stdout) as (requests, replies):
+    stdout: Any = _Stdout(streams.stdout)
+    async with stdio_server(anyio.wrap_file(streams.stdin), stdout) as (requests, replies):
         await server.run(requests, replies, server.create_initialization_options())
+
+
+class _Stdout:
+    """What the SDK wants of an asynchronous file."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    async def write(self, text: str) -> None:
+        rest = self._output.write_now(text)
+        if rest:
+            await anyio.to_thread.run_sync(self._output.write_rest, rest)
+
+    async def flush(self) -> None:
+        """Nothing is held back."""
 
 
 def _in_thread(answer: Callable[[JSON], JSON]) -> Handler:

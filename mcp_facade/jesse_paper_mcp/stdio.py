@@ -9,14 +9,40 @@ from __future__ import annotations
 
 import io
 import os
+import select
 from typing import NamedTuple
 
 
+class Output:
+    """Writes to a descriptor that a client reads at its own pace.
+
+    The SDK hands every line to a thread, twice, which takes longer than writing it where the client keeps up.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._ready = select.poll()
+        self._ready.register(descriptor, select.POLLOUT)
+
+    def write_now(self, text: str) -> memoryview:
+        """Write what can be written without waiting; the rest."""
+        rest = memoryview(text.encode())
+        while rest and self._ready.poll(0):
+            # A pipe that is ready takes this much without blocking, on every POSIX system.
+            rest = rest[os.write(self._descriptor, rest[: select.PIPE_BUF]) :]
+        return rest
+
+    def write_rest(self, rest: memoryview) -> None:
+        """Write all of it, waiting for the reader."""
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+
 class Streams(NamedTuple):
-    """The protocol's text streams."""
+    """The protocol's streams."""
 
     stdin: io.TextIOWrapper
-    stdout: io.TextIOWrapper
+    stdout: Output
 
 
 def take_stdio() -> Streams:
@@ -28,5 +54,5 @@ def take_stdio() -> Streams:
     os.dup2(2, 1)
     return Streams(
         io.TextIOWrapper(os.fdopen(stdin, "rb"), encoding="utf-8", errors="replace"),
-        io.TextIOWrapper(os.fdopen(stdout, "wb"), encoding="utf-8"),
+        Output(stdout),
     )

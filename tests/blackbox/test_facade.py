@@ -233,6 +233,18 @@ def test_the_facade_ends_with_its_stdin_even_in_the_middle_of_a_call(endpoint: s
         assert client.process.wait(10) == 0
 
 
+def test_a_client_that_sends_much_before_it_reads_is_answered_in_full(endpoint: str):
+    calls = 200
+    with FakeDaemon(endpoint, answering(trades(100))), line_client(endpoint) as client:
+        asked = {
+            client.send("tools/call", {"name": "paper_get_trades", "arguments": {"session_id": "a"}})
+            for _ in range(calls)
+        }
+        answers = [client.read() for _ in range(calls)]
+    assert {answer["id"] for answer in answers} == asked
+    assert all(len(answer["result"]["structuredContent"]["trades"]) == 100 for answer in answers)
+
+
 def test_stray_output_does_not_reach_the_protocol(endpoint: str):
     noisy = """
 import os, subprocess, sys

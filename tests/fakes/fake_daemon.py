@@ -75,10 +75,14 @@ class Crash(Exception):
 
 
 class FakeDaemon:
-    """Binds `endpoint` and treats every request by `behaviour` until the `with` block ends."""
+    """Binds `endpoint` and treats every request by `behaviour` until the `with` block ends.
 
-    def __init__(self, endpoint: str, behaviour: Behaviour) -> None:
+    With a secret key it talks CURVE only.
+    """
+
+    def __init__(self, endpoint: str, behaviour: Behaviour, secret_key: bytes = b"") -> None:
         self.endpoint = endpoint
+        self._secret_key = secret_key
         self.behaviour = behaviour
         self.frames: list[bytes] = []
         #: Set once it has received a request.
@@ -109,7 +113,11 @@ class FakeDaemon:
     def _bound(self) -> zmq.Socket[bytes]:
         router = self._context.socket(zmq.ROUTER)
         router.setsockopt(zmq.LINGER, 0)
+        if self._secret_key:
+            router.curve_server = True
+            router.curve_secretkey = self._secret_key
         router.bind(self.endpoint)
+        self.endpoint = router.getsockopt_string(zmq.LAST_ENDPOINT)  # the port, where any would do
         return router
 
     def _serve(self) -> None:

@@ -6,9 +6,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import zmq
 
 from jesse_paperd.wire import protocol as p
-from jesse_paperd.wire.client import Curve, DaemonClient
+from jesse_paperd.wire.client import KEY_VARIABLES, Curve, DaemonClient
 from jesse_paperd.wire.errors import PaperError
 from tests.fakes.fake_daemon import (
     FakeDaemon,
@@ -168,6 +169,38 @@ def test_an_answer_in_time_is_waited_for(endpoint: str):
         answer = pool.submit(client.call, STOP, timeout=60)
         released.set()
         assert answer.result() == EMPTY
+
+
+@pytest.fixture
+def server_keys() -> tuple[bytes, bytes]:
+    return zmq.curve_keypair()
+
+
+def client_keys(server_public: bytes) -> Curve:
+    public, secret = zmq.curve_keypair()
+    return Curve(server_public.decode(), public.decode(), secret.decode())
+
+
+def test_over_tcp_a_question_is_asked_encrypted(server_keys: tuple[bytes, bytes], monkeypatch: pytest.MonkeyPatch):
+    public, secret = server_keys
+    for name, key in zip(KEY_VARIABLES, client_keys(public), strict=True):
+        monkeypatch.setenv(name, key)
+    with (
+        FakeDaemon("tcp://127.0.0.1:*", answering(), secret) as daemon,
+        DaemonClient.from_environment(daemon.endpoint) as client,
+    ):
+        assert client.call(p.PaperListSessions()) == EMPTY
+
+
+def test_a_daemon_without_the_expected_key_is_sent_nothing(server_keys: tuple[bytes, bytes]):
+    _, secret = server_keys
+    other, _ = zmq.curve_keypair()
+    with (
+        FakeDaemon("tcp://127.0.0.1:*", answering(), secret) as daemon,
+        DaemonClient(daemon.endpoint, curve=client_keys(other)) as client,
+    ):
+        assert error_of(client, STOP).code == "daemon_unreachable"
+    assert not daemon.frames
 
 
 def test_a_raw_request_in_json_is_answered_in_json(endpoint: str):

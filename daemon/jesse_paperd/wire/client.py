@@ -33,6 +33,8 @@ ATTEMPTS = 3
 #: A restarted daemon is found again this soon.
 RECONNECT_MILLISECONDS = 20
 HEARTBEAT_MILLISECONDS = 5_000
+#: The daemon's public key, and this client's own pair.
+KEY_VARIABLES = ("JESSE_PAPER_SERVER_KEY", "JESSE_PAPER_PUBLIC_KEY", "JESSE_PAPER_SECRET_KEY")
 LONGEST_REPLY = 64 * 1024 * 1024
 
 
@@ -102,8 +104,7 @@ class DaemonClient:
         Raises:
             PaperError: `invalid_argument` for an endpoint that cannot be used.
         """
-        names = ("JESSE_PAPER_SERVER_KEY", "JESSE_PAPER_PUBLIC_KEY", "JESSE_PAPER_SECRET_KEY")
-        keys = [os.environ.get(name, "") for name in names]
+        keys = [os.environ.get(name, "") for name in KEY_VARIABLES]
         return cls(endpoint or default_endpoint(), curve=Curve(*keys) if all(keys) else None)
 
     def __enter__(self) -> DaemonClient:
@@ -238,5 +239,8 @@ def _socket_file(endpoint: str, curve: Curve | None) -> Path | None:
         return None if address.startswith("@") else Path(address)
     if transport == "tcp" and address and curve is not None:
         return None
-    reason = "TCP needs CURVE keys" if transport == "tcp" else "it must be ipc:///path or tcp://host:port"
-    raise PaperError("invalid_argument", f"endpoint {endpoint!r} cannot be used: {reason}.")
+    if transport == "tcp" and address:
+        reason, hint = "TCP needs CURVE keys", f"Set {', '.join(KEY_VARIABLES)}."
+    else:
+        reason, hint = "it must be ipc:///path or tcp://host:port", "Leave it out for the daemon of this user."
+    raise PaperError("invalid_argument", f"endpoint {endpoint!r} cannot be used: {reason}.", hint)
