@@ -32,14 +32,23 @@ def life(session_id: str) -> list[tuple[str, dict[str, Any]]]:
     """A call of each tool, in the order of a session's life."""
     session = {"session_id": session_id}
     start = {"strategy": "DayTrader", "symbol": "BTC-USDT", "timeframe": "15m", "feed": f"replay:{SPOT_CANDLES}"}
+    again = {"session_id": f"{session_id}-again"}
     return [
+        ("paper_health", {}),
+        ("paper_list_strategies", {}),
         ("paper_start", {**start, **session}),
         ("paper_list_sessions", {}),
+        ("paper_wait", {"session_ids": [session_id], "timeout_seconds": 30}),
         ("paper_status", session),
         ("paper_get_trades", {**session, "limit": 5}),
+        ("paper_get_orders", {**session, "limit": 5}),
+        ("paper_get_logs", {**session, "limit": 5}),
+        ("paper_get_events", {**session, "limit": 5}),
         ("paper_get_equity", {**session, "resolution": "1d"}),
         ("paper_get_metrics", session),
         ("paper_update_session", {**session, "updates": {"notes": "by another client"}}),
+        ("paper_restart", {**session, "new_session_id": again["session_id"]}),
+        ("paper_stop", again),
         ("paper_stop", session),
     ]
 
@@ -49,6 +58,7 @@ def check_conversation(told: dict[str, Any], session_id: str) -> None:
     assert [tool["name"] for tool in told["tools"]] == NAMES
     assert all(tool["inputSchema"]["type"] == "object" for tool in told["tools"])
     *results, refused = told["results"]
+    assert {name for name, _ in life(session_id)} == set(NAMES)
     for (name, _), result in zip(life(session_id), results, strict=True):
         assert not result.get("isError"), (name, result)
         assert result["structuredContent"] == json.loads(result["content"][0]["text"])

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import jsonschema
 import pytest
 
 from jesse_paper_mcp.facade import Facade
+from jesse_paper_mcp.install import CLIENTS
 from jesse_paper_mcp.instructions import INSTRUCTIONS
+from jesse_paper_mcp.prompts import PROMPTS
+from jesse_paper_mcp.resources import TEMPLATES
 from jesse_paper_mcp.tools import TOOLS, Tool, select
 from jesse_paperd.service.handlers import Handlers
 from jesse_paperd.wire import protocol as p
+from jesse_paperd.wire.errors import ERRORS
 
 SESSION = {"session_id": ("string", True, None)}
 TIMEFRAMES = ["1m", "5m", "15m", "1h", "4h", "1d"]
@@ -215,3 +220,18 @@ def test_the_instructions_name_only_tools_that_exist():
     words = {word.strip(".,:?()") for word in INSTRUCTIONS.split()}
     assert {word for word in words if word.startswith("paper_")} <= {tool.name for tool in TOOLS}
     assert "simulated money" in INSTRUCTIONS
+
+
+def test_the_documentation_names_every_tool_client_option_resource_prompt_and_error():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "mcp.md").read_text()
+    documented = {
+        *(tool.name for tool in TOOLS),
+        *(prompt.name for prompt in PROMPTS),
+        *(template[0] for template in TEMPLATES),
+        *CLIENTS,
+        *ERRORS.keys() - {"invalid_request", "request_id_reused"},  # no tool call can meet these
+        "--read-only",
+        "--toolset",
+        "--endpoint",
+    }
+    assert {name for name in documented if name not in page} == set()

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from jesse_paper_mcp.install import CLIENTS, NAME, config_file, install, snippet
+from jesse_paperd.cli import main
 from jesse_paperd.wire.errors import PaperError
 
 EVERY_CLIENT = pytest.mark.parametrize("client", CLIENTS)
@@ -151,3 +153,14 @@ def test_the_daemon_that_the_environment_names_is_written_down(monkeypatch: pyte
 def test_an_unknown_client_is_refused_with_the_nearest():
     with pytest.raises(PaperError, match="Did you mean 'claude-desktop'"):
         install("claude-desktp")
+
+
+def test_the_command_writes_or_prints():
+    runner = CliRunner()
+    printed = json.loads(runner.invoke(main, ["mcp", "install", "--client", "cursor", "--print", "--json"]).stdout)
+    assert printed["entry"] == snippet("cursor")
+    assert not config_file("cursor").exists()
+    written = runner.invoke(main, ["mcp", "install", "--client", "cursor", "--json"])
+    assert json.loads(written.stdout)["file"] == str(config_file("cursor"))
+    assert NAME in servers("cursor")
+    assert runner.invoke(main, ["mcp", "install", "--client", "emacs"]).exit_code == 2

@@ -7,7 +7,7 @@ import sys
 import click
 
 import jesse_paperd
-from jesse_paperd.cli import diagnostics, doctor, following, results, run_paper, screens, sessions, setup
+from jesse_paperd.cli import diagnostics, doctor, following, mcp, results, run_paper, screens, sessions, setup
 from jesse_paperd.wire.errors import PaperError
 
 
@@ -64,6 +64,7 @@ for command in (
     doctor.doctor,
     setup.init,
     setup.keygen,
+    mcp.mcp,
     diagnostics.ping,
     diagnostics.raw,
 ):
