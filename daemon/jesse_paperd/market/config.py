@@ -17,6 +17,8 @@ from msgspec import Meta
 from jesse_paperd.market.exchanges import resolve
 from jesse_paperd.wire.errors import PaperError
 
+EXAMPLE = '[exchanges."Binance Spot"]'
+
 
 class ExchangeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The settings of one exchange. There is none for a key: only public data is ever asked for."""
@@ -33,12 +35,14 @@ class ExchangeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     weight_per_minute: Annotated[float, Meta(gt=0)] | None = None
 
 
-def settings_of(exchanges: dict[str, Any], origin: str) -> dict[str, ExchangeSettings]:
+def settings_of(exchanges: object, origin: str) -> dict[str, ExchangeSettings]:
     """Check the `exchanges` section of a configuration that was read from `origin`; the keys become Jesse's names.
 
     Raises:
         PaperError: `invalid_argument`, naming the exchange and the key.
     """
+    if not isinstance(exchanges, dict):
+        raise PaperError("invalid_argument", f"{origin}: exchanges: must be tables by name, such as {EXAMPLE}")
     checked = {}
     for name, values in exchanges.items():
         try:

@@ -149,55 +149,69 @@ async def serve(
 
     feed = Feed(layout, settings, emit, local_clock)
     lock = os.open(layout.home / "candles" / "feed.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    work = asyncio.create_task(_work(feed, lock, wishes, emit))
-    reporting = asyncio.create_task(report())
+    inbox: asyncio.Queue[bytes] = asyncio.Queue()
+    tasks = [asyncio.create_task(work) for work in (_hear(wishes, inbox), _obey(feed, lock, inbox, emit), report())]
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, work.cancel)
+        loop.add_signal_handler(number, tasks[0].cancel)
     try:
-        await work
-    except asyncio.CancelledError:
-        log.info("told to stop")
+        # None but the first ends without a defect: at the end of input, or when a signal cancels it.
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        reporting.cancel()
+        for task in tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         await feed.close()
         output.close()
         os.close(lock)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
 
 
-async def _work(feed: Feed, lock: int, wishes: asyncio.StreamReader, emit: Callable[[Event], None]) -> None:
+async def _hear(wishes: asyncio.StreamReader, inbox: asyncio.Queue[bytes]) -> None:
+    while line := await wishes.readline():
+        inbox.put_nowait(line)
+
+
+async def _obey(feed: Feed, lock: int, inbox: asyncio.Queue[bytes], emit: Callable[[Event], None]) -> None:
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
         except BlockingIOError:  # the feed of a daemon that just died is still leaving
-            if wishes.at_eof():
-                return
             await asyncio.sleep(0.2)
     emit(FeedReady(pid=os.getpid()))
-    while line := await wishes.readline():
+    while True:
+        line = await inbox.get()
         try:
             await feed.follow(decode_wishes(line))
-        except msgspec.DecodeError as error:
+        except msgspec.MsgspecError as error:
             emit(FeedProblem(message=f"not a wish list: {error}: {line[:200].decode(errors='replace')!r}"))
+
+
+def prepare(arguments: list[str]) -> tuple[Layout, dict[str, ExchangeSettings]]:
+    """Read the command line and the configuration, and start logging.
+
+    Raises:
+        PaperError: the configuration is not valid, or the home directory cannot be used.
+    """
+    parser = argparse.ArgumentParser(prog="python -m jesse_paperd.market.feed", description="Follows exchanges.")
+    parser.add_argument("--home", type=Path, required=True, help="the daemon's home directory")
+    parser.add_argument("--config", type=Path, help="its configuration file; default: HOME/config.toml")
+    given = parser.parse_args(arguments)
+    form = "%(asctime)s %(levelname)s %(message)s"
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form, datefmt="%Y-%m-%dT%H:%M:%S")
+    logging.getLogger("ccxt").setLevel(logging.WARNING)
+    layout = Layout(given.home.absolute())
+    settings = config.load(given.config or layout.home / "config.toml")
+    layout.prepare()
+    return layout, settings
 
 
 def main() -> int:
     """Run the feed; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m jesse_paperd.market.feed", description="Follows exchanges.")
-    parser.add_argument("--home", type=Path, required=True, help="the daemon's home directory")
-    parser.add_argument("--config", type=Path, help="its configuration file; default: HOME/config.toml")
-    arguments = parser.parse_args()
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-    )
-    logging.getLogger("ccxt").setLevel(logging.WARNING)
-    layout = Layout(arguments.home.absolute())
     try:
-        settings = config.load(arguments.config or layout.home / "config.toml")
-        layout.prepare()
+        layout, settings = prepare(sys.argv[1:])
     except PaperError as error:
         log.error("%s%s", error.message, f" ({error.hint})" if error.hint else "")
         return error.kind.exit_status
