@@ -39,9 +39,15 @@ def prepare(config: Config, layout: Layout, body: PaperStart, session_id: str) -
         files.root.mkdir(mode=0o700)
         digest = take_snapshot(project, body.strategy, files.strategy)
     except FileExistsError:
-        raise PaperError("conflict", f"the directory of session {session_id!r} exists already") from None
-    except BaseException:
+        raise PaperError(
+            "conflict",
+            f"the directory of session {session_id!r} exists already, and the registry has no such session",
+            f"choose another session_id; {files.root} may be the rest of a restored backup",
+        ) from None
+    except BaseException as error:
         shutil.rmtree(files.root, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise PaperError("storage_failed", f"{files.root} cannot be made: {error.strerror}") from error
         raise
     created_at = now_ms()
     spec = SessionSpec(

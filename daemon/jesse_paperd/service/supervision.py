@@ -16,7 +16,6 @@ import signal
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from jesse_paperd.config import Config
 from jesse_paperd.process import lease
@@ -24,6 +23,7 @@ from jesse_paperd.process.identity import Identity, send_signal, watch
 from jesse_paperd.process.restart import Backoff
 from jesse_paperd.process.zygote import Zygote, ZygoteDied, ZygoteUnavailable
 from jesse_paperd.store import journal
+from jesse_paperd.store.disk import problem_of
 from jesse_paperd.store.journal import JournalReader, Outcome, Progress
 from jesse_paperd.store.layout import SessionFiles
 from jesse_paperd.store.registry import Record, Registry
@@ -271,21 +271,13 @@ class Supervision:
 
     def _hear_last_words(self, identity: Identity) -> None:
         words = lease.last_words(self._files.lease, identity)
-        if words is None and (problem := storage_problem(self._files.root)):
+        if words is None and (problem := problem_of(self._files.root)):
             words = "storage_failed", problem
         self._code, self.reason = words or ("", "its process died")
 
     def _end(self) -> None:
         self._on_end()
         self.ended.set()
-
-
-def storage_problem(folder: Path) -> str:
-    """Why nothing can be written into a folder; empty when something can."""
-    if not os.access(folder, os.W_OK):
-        return f"{folder} cannot be written to"
-    free = os.statvfs(folder)
-    return "" if free.f_bavail and (free.f_favail or not free.f_files) else f"no space is left for {folder}"
 
 
 def read_progress(files: SessionFiles) -> Progress | None:

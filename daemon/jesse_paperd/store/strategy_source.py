@@ -14,6 +14,7 @@ import re
 import shutil
 from pathlib import Path
 
+from jesse_paperd.store.disk import problem_of
 from jesse_paperd.wire.errors import PaperError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -67,6 +68,8 @@ def take_snapshot(project: Path, name: str, target: Path) -> str:
             for module in _imports(pending.pop(), target):
                 pending.extend(_copy_module(project, target, module))
     except OSError as error:
+        if problem := problem_of(target.parent):
+            raise PaperError("storage_failed", problem) from error
         raise PaperError("strategy_failed", f"strategy {name} cannot be copied: {error}") from error
     files = sorted(path for path in target.rglob("*") if path.is_file())
     if sum(path.stat().st_size for path in files) > _MAX_BYTES:
