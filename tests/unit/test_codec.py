@@ -27,6 +27,19 @@ def test_a_request_survives_the_way():
     assert decode_request(encode_request("7", body)) == (1, "7", body, False)
 
 
+def test_a_request_tells_an_older_daemon_nothing_that_it_need_not_know():
+    frame = encode_request("7", p.PaperGetTrades(session_id="a", limit=100, offset=5))
+    body = {"op": "paper_get_trades", "session_id": "a", "offset": 5}
+    assert msgspec.msgpack.decode(frame) == {"v": 1, "id": "7", "body": body}
+
+
+@pytest.mark.parametrize("cls", p.REQUESTS.values(), ids=list(p.REQUESTS))
+def test_a_field_that_is_left_out_arrives_with_its_default(cls: type[p.Operation]):
+    examples = {"session_id": "a", "session_ids": ["a", "b"], "strategy": "S", "symbol": "BTC-USDT"}
+    body = cls(**{name: value for name, value in examples.items() if name in cls.__struct_fields__})
+    assert decode_request(encode_request("7", body)).body == body
+
+
 def test_a_request_in_json_is_answered_in_json():
     request = decode_request(b'{"v":1,"id":"1","body":{"op":"paper_list_sessions"}}')
     reply = json.loads(encode_reply(request.id, p.Sessions(sessions=[], total=0), request.json))

@@ -128,7 +128,7 @@ def test_all_problems_are_told_at_once():
 
 
 def test_an_operation_without_arguments_says_so():
-    assert problems(p.PaperListSessions, {"limit": 3}) == "`limit` is no argument; none is taken here."
+    assert problems(p.Ping, {"limit": 3}) == "`limit` is no argument; none is taken here."
 
 
 def test_the_tag_is_no_argument():

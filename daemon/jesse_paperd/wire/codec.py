@@ -6,6 +6,7 @@ refuses (`BadRequest`).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -135,8 +136,24 @@ def _other_version(version: Any) -> PaperError:
 
 
 def encode_request(id: str, body: Operation) -> bytes:
-    """The frame of a request, in MessagePack."""
-    return msgspec.msgpack.encode(RequestEnvelope(v=PROTOCOL_VERSION, id=id, body=body))  # type: ignore[arg-type]
+    """The frame of a request, in MessagePack.
+
+    What is at its default is left out: an older daemon, which would refuse a field that it does not know, understands
+    everything that uses nothing new.
+    """
+    cls = type(body)
+    told = {name: value for name, default in _defaults(cls).items() if (value := getattr(body, name)) != default}
+    told[str(cls.__struct_config__.tag_field)] = cls.__struct_config__.tag
+    return msgspec.msgpack.encode({"v": PROTOCOL_VERSION, "id": id, "body": told})
+
+
+@functools.cache
+def _defaults(cls: type[Operation]) -> dict[str, Any]:
+    """By field: its default, or NODEFAULT, which no value equals."""
+    return {
+        field.encode_name: field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        for field in msgspec.structs.fields(cls)
+    }
 
 
 def decode_reply(frame: bytes, id: str) -> Answer:
