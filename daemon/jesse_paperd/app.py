@@ -40,6 +40,8 @@ _ENGINE_ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    # pandas imports pyarrow where it is installed, whose allocator would start one.
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
     # A strategy that walks over a set of strings should meet them in the same order when it is replayed.
     "PYTHONHASHSEED": "0",
 }
@@ -49,7 +51,7 @@ _GRACE_SECONDS = 5.0
 async def run(config: Config, layout: Layout, config_file: Path) -> None:
     """Serve until a signal to end comes."""
     registry = Registry(layout.registry)
-    zygote = Zygote("jesse_paperd.trading.session", layout.zygote, _ENGINE_ENVIRONMENT)
+    zygote = Zygote("jesse_paperd.trading.forked", layout.zygote, _ENGINE_ENVIRONMENT)
     ledgers = Ledgers(layout)
     answers = Answers(layout, ledgers, config.stalled_seconds)
     readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="reader")

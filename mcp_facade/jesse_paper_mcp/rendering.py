@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from jesse_paper_mcp.schemas import pictures
 from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.protocol import Answer
 
@@ -42,11 +43,12 @@ def success(answer: Answer) -> JSON:
     """
     content: JSON = msgspec.json.decode(msgspec.json.encode(answer))
     content.pop(str(answer.__struct_config__.tag_field), None)
+    images = [{"type": "image", "data": content.pop(name), "mimeType": "image/png"} for name in pictures(type(answer))]
     text = _compact(content)
     if len(text) > BUDGET:
         content = _slimmed(content, type(answer), len(text))
         text = _compact(content)
-    return {"content": [{"type": "text", "text": text}], "structuredContent": content, "isError": False}
+    return {"content": [{"type": "text", "text": text}, *images], "structuredContent": content, "isError": False}
 
 
 def failure(tool: str, error: PaperError, *, read_only: bool) -> JSON:

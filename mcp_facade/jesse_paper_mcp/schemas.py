@@ -29,8 +29,17 @@ def input_schema(operation: type[msgspec.Struct]) -> Schema:
 
 
 def output_schema(answer: type[msgspec.Struct]) -> Schema:
-    """The structured content of a tool's result. Newer daemons may add fields to it."""
-    return _each(_message(answer), _without_default)
+    """The structured content of a tool's result. Newer daemons may add fields to it; pictures stand beside it."""
+    schema = _each(_message(answer), _without_default)
+    for name in pictures(answer):
+        schema["properties"].pop(name)
+        schema["required"].remove(name)
+    return schema
+
+
+def pictures(answer: type[msgspec.Struct]) -> list[str]:
+    """The fields of an answer that hold a PNG, which a client gets as an image and not as text."""
+    return [field.encode_name for field in msgspec.structs.fields(answer) if field.type is bytes]
 
 
 def _message(cls: type[msgspec.Struct]) -> Schema:

@@ -162,6 +162,33 @@ TOOLS = (
         core=False,
     ),
     Tool(
+        p.PaperVerify,
+        p.Verified,
+        "Verify a session",
+        "Prove a paper trading session's numbers: rerun its candles through Jesse's backtest and through the engine "
+        "and compare every trade to the last bit. Says equal, or the first difference, and what could be compared. "
+        "A long session takes a while: when `done` is false, call again.",
+        timeout=55.0,
+        core=False,
+    ),
+    Tool(
+        p.PaperCompareSessions,
+        p.Compared,
+        "Compare sessions",
+        "Two or more paper trading sessions side by side: metrics over their whole lives and over the time they share, "
+        "and the correlation of their returns. Use it to choose between strategies or settings. Simulated money only.",
+        core=False,
+    ),
+    Tool(
+        p.PaperChart,
+        p.Chart,
+        "Chart of a session",
+        "A picture of a paper trading session: price with its trades marked, equity, and drawdown below. Use it to "
+        "show the user how a session went. Simulated money only.",
+        timeout=30.0,
+        core=False,
+    ),
+    Tool(
         p.PaperRestart,
         p.Started,
         "Restart a session",

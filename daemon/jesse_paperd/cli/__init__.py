@@ -7,7 +7,7 @@ import sys
 import click
 
 import jesse_paperd
-from jesse_paperd.cli import diagnostics, doctor, following, mcp, results, run_paper, screens, sessions, setup
+from jesse_paperd.cli import analysis, diagnostics, doctor, following, mcp, results, run_paper, screens, sessions, setup
 from jesse_paperd.wire.errors import PaperError
 
 
@@ -55,6 +55,11 @@ for command in (
     results.metrics,
     following.logs,
     following.events,
+    analysis.verify,
+    analysis.compare,
+    analysis.chart,
+    analysis.report,
+    analysis.export,
     screens.top,
     screens.watch,
     run_paper.run_paper,

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 
 import click
+import msgspec
 
 from jesse_paperd.cli.asking import ask, json_option, percent, print_json, table
 from jesse_paperd.cli.sessions import session_argument, show_metrics
 from jesse_paperd.wire import protocol as wire
+from jesse_paperd.wire.definitions import DEFINITIONS
+from jesse_paperd.wire.errors import PaperError
 
 
 @click.command()
@@ -90,11 +93,19 @@ def equity(session_id: str, resolution: str | None, max_points: int | None, as_j
 
 
 @click.command()
-@session_argument
+@click.argument("session_id", metavar="SESSION", required=False)
 @click.option("--returns-interval", help="auto, 1h or 1d. [default: auto]")
+@click.option("--explain", is_flag=True, help="Say what each metric means, without a session.")
 @json_option
-def metrics(session_id: str, returns_interval: str | None, as_json: bool) -> None:
+def metrics(session_id: str | None, returns_interval: str | None, explain: bool, as_json: bool) -> None:
     """Show the performance and risk metrics of SESSION."""
+    if explain:
+        if as_json:
+            click.echo(msgspec.json.encode({name: each._asdict() for name, each in DEFINITIONS.items()}).decode())
+            return None
+        return table(["metric", "unit", "definition"], [[name, d.unit, d.text] for name, d in DEFINITIONS.items()])
+    if session_id is None:
+        raise PaperError("invalid_argument", "metrics: name a SESSION, or --explain", "jesse-paper ls lists them")
     answer = ask(wire.PaperGetMetrics, {"session_id": session_id, "returns_interval": returns_interval})
     return print_json(answer) if as_json else show_metrics(answer.metrics)
 

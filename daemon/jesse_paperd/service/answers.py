@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from jesse_paperd.analytics.chart import chart_png
+from jesse_paperd.analytics.compare import compare
 from jesse_paperd.analytics.equity import equity_curve
 from jesse_paperd.analytics.metrics import metrics_of
-from jesse_paperd.analytics.trades import trade_page
+from jesse_paperd.analytics.report import Subject, report_html
+from jesse_paperd.analytics.trades import trade_of
 from jesse_paperd.market.status import MarketState
 from jesse_paperd.process import identity, lease
 from jesse_paperd.service.ledgers import Ledger, Ledgers
+from jesse_paperd.store.candle_source import open_candles
+from jesse_paperd.store.candles import Rows
 from jesse_paperd.store.journal import OrderRow, Outcome, PositionRow, Progress
 from jesse_paperd.store.layout import Layout
 from jesse_paperd.store.registry import Record, now_ms
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.rfc3339 import to_text
+from jesse_paperd.wire.rfc3339 import to_ms, to_text
 
 _MINUTE = 60_000
 
@@ -198,8 +204,9 @@ class Answers:
             return wire.MetricsOf(session_id=record.session_id, metrics=metrics_of(ledger.state, body.returns_interval))
 
     def equity(self, record: Record, body: wire.PaperGetEquity) -> wire.Equity:
+        since, until = _time("since", body.since), _time("until", body.until)
         with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
-            curve = equity_curve(ledger.state, body.resolution, max_points=body.max_points)
+            curve = equity_curve(ledger.state, body.resolution, since, until, body.max_points)
         hint = ""
         if curve.truncated:
             hint = (
@@ -215,21 +222,83 @@ class Answers:
         )
 
     def trades(self, record: Record, body: wire.PaperGetTrades) -> wire.Trades:
-        with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
-            total = ledger.reader.trade_count()
-            trades = trade_page(ledger.reader, body.offset, body.limit)
-        # Trades that closed between counting and reading belong to the next question.
-        trades = trades[: max(0, total - body.offset)]
-        following = body.offset + len(trades)
+        since, until = _time("since", body.since), _time("until", body.until)
+        filtered = body.side != "all" or since is not None or until is not None
+        with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger, ledger.reader.snapshot():
+            total = matching = ledger.reader.trade_count()
+            if filtered:
+                rows = [
+                    row
+                    for row in ledger.reader.trades()
+                    if body.side in ("all", row.side)
+                    and (since is None or row.exit_at >= since)
+                    and (until is None or row.exit_at < until)
+                ]
+                matching = len(rows)
+                rows = rows[body.offset : body.offset + body.limit]
+            else:
+                rows = ledger.reader.trades(after=body.offset, limit=body.limit)
+            progress = ledger.reader.progress()
+            positions = ledger.reader.positions() if body.include_open else []
+        following = body.offset + len(rows)
         return wire.Trades(
             session_id=record.session_id,
             total_trades=total,
-            trades=trades,
+            trades=[trade_of(row) for row in rows],
             offset=body.offset,
             limit=body.limit,
-            truncated=following < total,
-            next_offset=following if following < total else None,
+            matching=matching,
+            truncated=following < matching,
+            next_offset=following if following < matching else None,
+            open_trades=[_position(row, progress, ProcessView()) for row in positions],
         )
+
+    def compared(self, records: list[Record], body: wire.PaperCompareSessions) -> wire.Compared:
+        with contextlib.ExitStack() as stack:
+            states = {}
+            # In one order whoever asks, so that two comparisons never wait for each other.
+            for record in sorted(records, key=lambda record: record.session_id):
+                ledger = stack.enter_context(self._ledgers.read(record.session_id, record.spec.starting_balance))
+                states[record.session_id] = ledger.state
+            found = compare({r.session_id: states[r.session_id] for r in records}, body.returns_interval)
+        return wire.Compared(
+            whole=found.whole,
+            common=found.common,
+            correlation=found.correlation,
+            returns_interval=found.returns_interval,
+            observations=found.observations,
+            since=to_text(found.since) if found.since is not None else None,
+            until=to_text(found.until) if found.until is not None else None,
+            hint="" if found.common else "the sessions share no time: only their whole lives can be compared",
+        )
+
+    def chart(self, record: Record, body: wire.PaperChart) -> wire.Chart:
+        with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
+            metrics = metrics_of(ledger.state)
+            png = chart_png(ledger.state, _heading(record), self._candles(record, ledger), body.theme)
+        description = (
+            f"{_heading(record)}: equity {metrics.current_equity:,.2f} ({metrics.total_return:+.2%}), largest drawdown "
+            f"{metrics.max_drawdown:.2%}, {metrics.total_trades} closed trades, as of {metrics.as_of}; simulated money"
+        )
+        return wire.Chart(session_id=record.session_id, png=png, description=description)
+
+    def report(self, record: Record, view: ProcessView) -> wire.Report:
+        told = msgspec.to_builtins(record.spec)
+        shown = {name: str(value) for name, value in told.items() if name not in ("candle_files", "seed")}
+        with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
+            status = state_of(record, view, ledger.reader.progress(), ledger.reader.outcome())
+            subject = Subject(record.session_id, _heading(record), status, shown, record.notes or "")
+            html = report_html(ledger.state, ledger.reader, subject, self._candles(record, ledger))
+        return wire.Report(session_id=record.session_id, html=html)
+
+    def _candles(self, record: Record, ledger: Ledger) -> Rows | None:
+        """The candles that a session traded, or None while there are none or they cannot be read any more."""
+        progress = ledger.reader.progress()
+        if progress is None or progress.last_candle is None:
+            return None
+        with contextlib.suppress(PaperError):
+            return open_candles(self._layout, record.spec).upto(0, progress.last_candle, 10**9)[record.spec.symbol]
+        return None
 
     def orders(self, record: Record, body: wire.PaperGetOrders) -> wire.Orders:
         where = "1" if body.status == "all" else f"status = '{body.status.upper()}'"
@@ -349,6 +418,23 @@ def _feed_state(view: ProcessView) -> str:
     known = [market.state for market in view.markets]
     worst = next((state for state in _FEED_STATES if state in known), "starting")
     return "stale" if worst == "refused" else worst
+
+
+def _heading(record: Record) -> str:
+    spec = record.spec
+    return f"{spec.strategy} · {spec.symbol} {spec.timeframe} · {spec.market}"
+
+
+def _time(field: str, text: str | None) -> int | None:
+    """Milliseconds of a time argument.
+
+    Raises:
+        PaperError: `invalid_argument`, naming the field.
+    """
+    try:
+        return None if text is None else to_ms(text)
+    except ValueError as error:
+        raise PaperError("invalid_argument", f"{field}: {error}") from None
 
 
 def _hours(record: Record, ended: int | None) -> float:

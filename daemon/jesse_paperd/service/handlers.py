@@ -23,6 +23,7 @@ from jesse_paperd.service.feed import FeedKeeper
 from jesse_paperd.service.manager import SessionManager
 from jesse_paperd.service.preparation import new_session_id, prepare, whole_leverage
 from jesse_paperd.service.supervision import read_outcome, read_progress
+from jesse_paperd.service.verification import Verifier
 from jesse_paperd.store.layout import Layout
 from jesse_paperd.store.registry import Record, Registry, now_ms
 from jesse_paperd.store.spec import TIMEFRAME_MINUTES
@@ -34,6 +35,9 @@ from jesse_paperd.wire.rfc3339 import to_ms, to_text
 
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
+
+#: How long paper_verify waits before it says that it goes on: shorter than any client's patience.
+_VERIFY_SECONDS = 40.0
 
 
 class Handlers:
@@ -58,6 +62,7 @@ class Handlers:
         self._feed = feed
         self._answers = answers
         self._readers = readers
+        self._verifier = Verifier(layout, zygote)
         self._started_at = now_ms()
         self._starting: dict[str, asyncio.Lock] = {}
         self._handlers: dict[type[wire.Operation], Callable[[Any, str], Awaitable[wire.Answer]]] = {
@@ -76,6 +81,10 @@ class Handlers:
             wire.PaperGetEvents: self.paper_get_events,
             wire.PaperListStrategies: self.paper_list_strategies,
             wire.PaperRestart: self.paper_restart,
+            wire.PaperVerify: self.paper_verify,
+            wire.PaperCompareSessions: self.paper_compare_sessions,
+            wire.PaperChart: self.paper_chart,
+            wire.PaperReport: self.paper_report,
             wire.PaperHealth: self.paper_health,
         }
 
@@ -314,6 +323,21 @@ class Handlers:
         await self._manager.wait_running(body.session_id, self._config.start_seconds)
         record = self._record(body.session_id)
         return await self._read(self._answers.started, record, self._view(body.session_id), True)
+
+    async def paper_verify(self, body: wire.PaperVerify, _request_id: str) -> wire.Verified:
+        self._record(body.session_id)
+        return await self._verifier.verify(body.session_id, _VERIFY_SECONDS)
+
+    async def paper_compare_sessions(self, body: wire.PaperCompareSessions, _request_id: str) -> wire.Compared:
+        records = [self._record(session_id) for session_id in dict.fromkeys(body.session_ids)]
+        return await self._read(self._answers.compared, records, body)
+
+    async def paper_chart(self, body: wire.PaperChart, _request_id: str) -> wire.Chart:
+        return await self._read(self._answers.chart, self._record(body.session_id), body)
+
+    async def paper_report(self, body: wire.PaperReport, _request_id: str) -> wire.Report:
+        record = self._record(body.session_id)
+        return await self._read(self._answers.report, record, self._view(body.session_id))
 
     async def paper_health(self, _body: wire.PaperHealth, _request_id: str) -> wire.DaemonHealth:
         rows = await self._rows(self._registry.all())

@@ -43,13 +43,9 @@ from jesse_paperd.store.spec import SessionSpec
 from jesse_paperd.store.strategy_source import digest_of
 from jesse_paperd.trading.engine import Engine, EngineSettings
 from jesse_paperd.trading.jesse_core import store
-from jesse_paperd.trading.jesse_version import JESSE_VERSION
 from jesse_paperd.trading.replay_check import ReplayCheck
 from jesse_paperd.trading.strategy import last_line, load_strategy
 from jesse_paperd.wire.errors import PaperError
-
-#: Told to the daemon by the zygote.
-VERSION = JESSE_VERSION
 
 #: Exit statuses: the session ended (or was told to leave), another process has the lease, something unforeseen.
 ENDED, LEFT, LEASE_HELD, CRASHED = 0, 10, 11, 70

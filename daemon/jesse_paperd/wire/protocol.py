@@ -158,6 +158,12 @@ class PaperGetTrades(Operation, tag="paper_get_trades", frozen=True):
     session_id: SessionId
     limit: Annotated[int, Meta(ge=1, le=1000, description="How many trades at most.")] = 100
     offset: Annotated[int, Meta(ge=0, le=10**9, description="How many of the oldest trades to skip.")] = 0
+    side: Annotated[Literal["all", "long", "short"], Meta(description="Only trades of this side.")] = "all"
+    since: Annotated[str, Meta(max_length=40, description="Only trades closed at or after this time (UTC).")] | None = (
+        None
+    )
+    until: Annotated[str, Meta(max_length=40, description="Only trades closed before this time (UTC).")] | None = None
+    include_open: Annotated[bool, Meta(description="Also return open trades, in `open_trades`.")] = False
 
 
 class PaperGetEquity(Operation, tag="paper_get_equity", frozen=True):
@@ -166,6 +172,8 @@ class PaperGetEquity(Operation, tag="paper_get_equity", frozen=True):
     session_id: SessionId
     resolution: Annotated[Resolution, Meta(description="Spacing of the points.")] = "1h"
     max_points: Annotated[int, Meta(ge=2, le=10_000, description="The newest points are kept.")] = 200
+    since: Annotated[str, Meta(max_length=40, description="Only points at or after this time (UTC).")] | None = None
+    until: Annotated[str, Meta(max_length=40, description="Only points at or before this time (UTC).")] | None = None
 
 
 class PaperGetMetrics(Operation, tag="paper_get_metrics", frozen=True):
@@ -275,6 +283,34 @@ class PaperRestart(Operation, tag="paper_restart", frozen=True):
     new_session_id: SessionId | None = None
 
 
+class PaperVerify(Operation, tag="paper_verify", frozen=True):
+    """Rerun a session's own candles through Jesse's backtest and through the engine, and compare."""
+
+    session_id: SessionId
+
+
+class PaperCompareSessions(Operation, tag="paper_compare_sessions", frozen=True):
+    """Several sessions side by side, over their whole lives and over the time they share."""
+
+    session_ids: Annotated[list[SessionId], Meta(min_length=2, max_length=20, description="Sessions to compare.")]
+    returns_interval: Annotated[
+        Literal["auto", "1h", "1d"], Meta(description="Interval of the returns behind ratios and correlation.")
+    ] = "auto"
+
+
+class PaperChart(Operation, tag="paper_chart", frozen=True):
+    """A picture of a session: price with its trades, equity, drawdown."""
+
+    session_id: SessionId
+    theme: Annotated[Literal["light", "dark"], Meta(description="Background of the picture.")] = "light"
+
+
+class PaperReport(Operation, tag="paper_report", frozen=True):
+    """A session's report as one self-contained HTML file."""
+
+    session_id: SessionId
+
+
 class PaperHealth(Operation, tag="paper_health", frozen=True):
     """The daemon's own health: engine, feed, sessions by state, versions, disk."""
 
@@ -295,6 +331,10 @@ Request = (
     | PaperGetEvents
     | PaperListStrategies
     | PaperRestart
+    | PaperVerify
+    | PaperCompareSessions
+    | PaperChart
+    | PaperReport
     | PaperHealth
 )
 
@@ -511,15 +551,20 @@ class Trade(Struct, kw_only=True, frozen=True):
 
 
 class Trades(Answer, tag="trades", frozen=True):
-    """A page of closed trades. `total_trades` counts all of them, whatever the page."""
+    """A page of closed trades. `total_trades` counts all closed ones, whatever the page; `matching` those filtered.
+
+    Open trades are never counted as closed.
+    """
 
     session_id: str
     total_trades: int
     trades: list[Trade]
     offset: int = 0
     limit: int = 100
+    matching: int = 0
     truncated: bool = False
     next_offset: int | None = None
+    open_trades: list[Position] = []
 
 
 class EquityPoint(Struct, kw_only=True, frozen=True):
@@ -676,6 +721,50 @@ class Strategies(Answer, tag="strategies", frozen=True):
     hint: str = ""
 
 
+class Verified(Answer, tag="verified", frozen=True):
+    """Whether a session equals Jesse's backtest and its own replay, to the last bit; else the first difference."""
+
+    session_id: str
+    done: bool
+    equal: bool = False
+    trades: int = 0
+    compared: int = 0
+    method: str = ""
+    compared_until: str | None = None
+    difference: str = ""
+    replay_differences: list[str] = []
+    limits: list[str] = []
+    hint: str = ""
+
+
+class Compared(Answer, tag="compared", frozen=True):
+    """Metrics by session id, over whole lives and over the common span; correlation of the common span's returns."""
+
+    whole: dict[str, Metrics]
+    common: dict[str, Metrics]
+    correlation: dict[str, dict[str, float | None]]
+    returns_interval: str
+    observations: int
+    since: str | None = None
+    until: str | None = None
+    hint: str = ""
+
+
+class Chart(Answer, tag="chart", frozen=True):
+    """A PNG picture (in JSON: base64)."""
+
+    session_id: str
+    png: bytes
+    description: str = ""
+
+
+class Report(Answer, tag="report", frozen=True):
+    """A self-contained HTML page."""
+
+    session_id: str
+    html: str
+
+
 class FeedMarket(Struct, kw_only=True, frozen=True):
     """A market that the feed follows; the states are explained in docs/live-candles.md."""
 
@@ -739,6 +828,10 @@ Reply = (
     | Logs
     | Events
     | Strategies
+    | Verified
+    | Compared
+    | Chart
+    | Report
     | DaemonHealth
 )
 

@@ -1,0 +1,166 @@
+"""verify, compare, chart, report, export: looking at sessions more closely, and taking them elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from jesse_paperd.cli.asking import ask, json_option, print_json, table
+from jesse_paperd.cli.sessions import session_argument
+from jesse_paperd.wire import protocol as wire
+from jesse_paperd.wire.errors import PaperError
+
+_PAGE = 1000
+
+
+@click.command()
+@session_argument
+@json_option
+def verify(session_id: str, as_json: bool) -> None:
+    """Prove SESSION: rerun its candles through Jesse's backtest and compare. Exit status 1 when they differ."""
+    answer = ask(wire.PaperVerify, {"session_id": session_id}, timeout=60)
+    while not answer.done:
+        if not as_json:
+            click.echo("still comparing …", err=True)
+        answer = ask(wire.PaperVerify, {"session_id": session_id}, timeout=60)
+    if as_json:
+        print_json(answer)
+    else:
+        verdict = "equal" if answer.equal else "DIFFERENT"
+        click.echo(f"{answer.session_id}: {verdict}; {answer.compared} of {answer.trades} trades compared with Jesse's")
+        click.echo(f"backtest ({answer.method}), and all of it with its own replay")
+        for line in (answer.difference, *answer.replay_differences, *answer.limits):
+            if line:
+                click.echo(f"  {line}")
+    if not answer.equal:
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("session_ids", metavar="SESSION SESSION...", nargs=-1, required=True)
+@json_option
+def compare(session_ids: tuple[str, ...], as_json: bool) -> None:
+    """Show SESSIONs side by side over the time they share, or else over their whole lives."""
+    answer = ask(wire.PaperCompareSessions, {"session_ids": list(session_ids)})
+    if as_json:
+        return print_json(answer)
+    shown = answer.common or answer.whole
+    names = (
+        *("total_return", "max_drawdown", "sharpe_ratio", "sortino_ratio", "volatility", "var_95"),
+        *("total_trades", "win_rate", "profit_factor", "exposure", "current_equity"),
+    )
+    span = f"{answer.since} to {answer.until}" if answer.common else answer.hint
+    table(["metric", *shown], [[name, *(getattr(m, name) for m in shown.values())] for name in names], title=span)
+    if answer.correlation:
+        rows = [[a, *(answer.correlation[a][b] for b in answer.correlation)] for a in answer.correlation]
+        table(
+            ["correlation", *answer.correlation],
+            rows,
+            title=f"{answer.observations} returns of {answer.returns_interval}",
+        )
+    return None
+
+
+@click.command()
+@session_argument
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="A .png file. [default: SESSION.png]")
+@click.option("--theme", help="light or dark. [default: light]")
+def chart(session_id: str, output: Path | None, theme: str | None) -> None:
+    """Draw SESSION as a picture: price with its trades, equity, drawdown."""
+    answer = ask(wire.PaperChart, {"session_id": session_id, "theme": theme}, timeout=60)
+    _write(output or Path(f"{session_id}.png"), answer.png)
+    click.echo(answer.description)
+
+
+@click.command()
+@session_argument
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="An .html file. [default: SESSION.html]")
+def report(session_id: str, output: Path | None) -> None:
+    """Write SESSION's report: one HTML file that needs nothing else."""
+    answer = ask(wire.PaperReport, {"session_id": session_id}, timeout=60)
+    _write(output or Path(f"{session_id}.html"), answer.html.encode())
+
+
+@click.command()
+@session_argument
+@click.argument("what", type=click.Choice(["trades", "orders", "equity"]))
+@click.option("--output", "-o", type=click.Path(path_type=Path), help=".csv or .parquet; '-' is stdout. [default: -]")
+@click.option("--resolution", "-r", help="Of the equity. [default: 1h]")
+def export(session_id: str, what: str, output: Path | None, resolution: str | None) -> None:
+    """Export the trades, orders or equity of SESSION, all of them, with the field names of the JSON answers."""
+    rows = list(_rows(session_id, what, resolution))
+    kinds = {"trades": wire.Trade, "orders": wire.Order, "equity": wire.EquityPoint}
+    columns = kinds[what].__struct_fields__
+    if output is not None and output.suffix == ".parquet":
+        return _parquet(output, rows, columns)
+    for row in rows:
+        if "order_ids" in row:
+            row["order_ids"] = " ".join(row["order_ids"])
+    if output is None or str(output) == "-":
+        return _csv(sys.stdout, rows, columns)
+    with _opened(output) as file:
+        _csv(file, rows, columns)
+    click.echo(f"{len(rows)} rows in {output}", err=True)
+    return None
+
+
+def _rows(session_id: str, what: str, resolution: str | None) -> Iterator[dict[str, Any]]:
+    one = {"session_id": session_id}
+    if what == "equity":
+        arguments = {**one, "resolution": resolution, "max_points": 10_000}
+        points: list[wire.EquityPoint] = []
+        until = None
+        while True:
+            # Newest first, page by page: a page keeps the newest points before `until`.
+            answer = ask(wire.PaperGetEquity, {**arguments, "until": until}, timeout=60)
+            page = [p for p in answer.equity_curve if not points or p.timestamp < points[0].timestamp]
+            points = page + points
+            if not answer.truncated or not page:
+                break
+            until = points[0].timestamp
+        yield from (msgspec.to_builtins(point) for point in points)
+        return
+    operation, field = (wire.PaperGetTrades, "trades") if what == "trades" else (wire.PaperGetOrders, "orders")
+    offset: int | None = 0
+    while offset is not None:
+        answer = ask(operation, {**one, "limit": _PAGE, "offset": offset})
+        yield from (msgspec.to_builtins(row) for row in getattr(answer, field))
+        offset = answer.next_offset
+
+
+def _csv(file: Any, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+    writer = csv.DictWriter(file, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def _parquet(output: Path, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        raise PaperError("invalid_argument", "Parquet needs pyarrow", "pip install 'jesse-paper[parquet]'") from error
+    names = {name: [row.get(name) for row in rows] for name in columns}
+    pyarrow.parquet.write_table(pyarrow.table(names), output)
+    click.echo(f"{len(rows)} rows in {output}", err=True)
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return path.open("w", newline="")
+    except OSError as error:
+        raise PaperError("invalid_argument", f"{path} cannot be written: {error.strerror}") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise PaperError("invalid_argument", f"{path} cannot be written: {error.strerror}") from error
+    click.echo(str(path), err=True)
