@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import matplotlib.style
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
@@ -13,6 +14,13 @@ from jesse_paperd.analytics.chart import PALETTES, chart_png
 from tests.support.ledgers import BALANCE, DAY, MINUTE, THURSDAY, Ledger, Sample, trade
 
 MINUTES = 600
+
+
+@pytest.fixture(autouse=True)
+def _as_in_the_daemon():
+    """Matplotlib's own settings: a library of another test changes them for the whole process."""
+    with matplotlib.style.context("default"):
+        yield
 
 
 @pytest.fixture
