@@ -103,7 +103,7 @@ def sample_lists(draw: st.DrawFn, values: st.SearchStrategy[float] = cents) -> l
         st.sampled_from([0.0, 12.5, -3.25]),
         st.booleans(),
     )
-    for gap, minutes, equity, unrealized_pnl, in_position in draw(st.lists(stretch, max_size=40)):
+    for gap, minutes, equity, unrealized_pnl, in_position in draw(st.lists(stretch, max_size=25)):
         at += gap * MINUTE
         samples += [Sample(at + i * MINUTE, equity, unrealized_pnl, in_position) for i in range(minutes)]
         at = samples[-1].at

@@ -1,11 +1,12 @@
-"""What a session's journal adds up to: metrics, equity curve, trades, comparison, charts, reports, exports.
+"""What a session's journal adds up to: metrics, equity curve, trades, comparison, chart, report.
 
 Everything here is a pure function of a journal and of the session's starting balance:
 
-    store.journal ──► state ──┬─► metrics ◄── ratios        (definitions: wire/)
+    store.journal ──► state ──┬─► metrics ◄── ratios        (what each means: wire/definitions.py)
                      │        ├─► equity
-        EquityPath ──┤        └─► compare, chart, report
-        TradeTally ──┘            trades, export read the journal itself
+        path  ───────┤        └─► compare, chart, report
+        tally ───────┘
+    store.journal ──► trades
 
 `LedgerState` remembers what it has read, so that a question costs what is new; a fresh one gives the same answers
 to the last bit.
