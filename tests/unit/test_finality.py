@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jesse_paperd.market.finality import MALFORMED_FOR, Finality, examine
+from jesse_paperd.market.finality import MALFORMED_FOR, MALFORMED_TIMES, Finality, examine
 from jesse_paperd.store.candle_store import MINUTE, Candle, Gap
 from tests.fakes.faults import ROWS, Fault, spoil
 from tests.fakes.market import Market, random_market
@@ -130,15 +130,27 @@ def test_an_empty_reply_says_nothing_unless_a_later_candle_is_known() -> None:
     assert rules.judge(at(0), at(60), empty, at(101), proven=at(30)).gaps == [Gap(at(0), at(29), "no_candle")]
 
 
-def test_a_refused_minute_holds_back_what_is_later_and_is_given_up_after_ten_minutes() -> None:
+def test_a_refused_minute_holds_back_what_is_later_and_is_given_up_after_ten_minutes_of_it() -> None:
     rules = Finality(True)
     rows = [row(0), [at(1), 0, 0, 0, 0, 0], row(2), row(3)]
     first = rules.judge(at(0), at(3), examine(rows, at(3)), at(3))
     assert (first.candles, first.upto) == ([candle(0)], at(1))
     assert "not above 0" in first.waits_for
-    assert rules.judge(at(1), at(3), examine(rows, at(3)), at(3) + MALFORMED_FOR - 1).upto == at(1)
-    last = rules.judge(at(1), at(3), examine(rows, at(3)), at(3) + MALFORMED_FOR)
+    for n in range(MALFORMED_TIMES - 2):
+        assert rules.judge(at(1), at(3), examine(rows, at(3)), at(3) + MALFORMED_FOR + n).upto == at(1), (
+            "too few replies"
+        )
+    last = rules.judge(at(1), at(3), examine(rows, at(3)), at(3) + MALFORMED_FOR + 100)
     assert (last.gaps, last.candles) == ([Gap(at(1), at(1), "malformed")], [candle(2)])
+
+
+def test_a_refused_minute_that_comes_right_in_time_is_a_candle() -> None:
+    rules = Finality(True)
+    spoiled = [row(0), [at(1), 0, 0, 0, 0, 0], row(2)]
+    for n in range(MALFORMED_TIMES * 2):
+        assert rules.judge(at(0), at(2), examine(spoiled, at(3)), at(3) + n * 1000).upto == at(1)
+    healed = rules.judge(at(1), at(3), examine([row(1), row(2), row(3)], at(4)), at(4))
+    assert healed.candles == [candle(1), candle(2)]
 
 
 @settings(max_examples=150, deadline=None)

@@ -5,7 +5,7 @@
 2. Row t is final when the same reply holds a later row; or when its minute is over and two replies, 5 s apart, gave
    it alike.
 3. A minute that is absent although a later one is there is a gap only when a second reply, asked long enough after
-   the first, lacks it too. A minute whose row is refused again and again for ten minutes is a gap too.
+   the first, lacks it too. A minute whose row is refused in twenty replies over ten minutes is a gap too.
 4. Minutes become final in order: the first one that is not proven holds back all later ones.
 """
 
@@ -22,8 +22,9 @@ from jesse_paperd.store.candle_store import MINUTE, Candle, Gap
 EQUAL_AFTER = 5_000
 #: Age at which an exchange has had time to mend what it left out.
 SETTLED = 60 * MINUTE
-#: How long a minute may be there but malformed before it is given up.
+#: How long, and in how many replies, a minute may be there but malformed before it is given up.
 MALFORMED_FOR = 10 * MINUTE
+MALFORMED_TIMES = 20
 #: A row may open this much after what we take for the exchange's time: the clock is measured, not known.
 FUTURE_TOLERANCE = 2_000
 
@@ -106,7 +107,7 @@ class Finality:
         self._flat = quiet_minutes_are_flat
         self._history = history
         self._absent: list[tuple[int, int, int]] = []  # (first, upto, seen first): ascending, disjoint
-        self._refused: dict[int, int] = {}  # minute → seen first
+        self._refused: dict[int, tuple[int, int]] = {}  # minute → seen first, how often since
         self._unproven: tuple[Candle, int] | None = None  # the newest row, seen first
 
     def judge(
@@ -125,12 +126,13 @@ class Finality:
         over = min(upto, max(newest, proven))
         rows = [candle for candle in reply.candles if first <= candle.timestamp < upto]
         refused = {minute: why for minute, why in reply.refused.items() if first <= minute < over}
-        self._refused = {minute: self._refused.get(minute, now) for minute in refused}
+        before = {minute: self._refused.get(minute, (now, 0)) for minute in refused}
+        self._refused = {minute: (seen, times + 1) for minute, (seen, times) in before.items()}
         absent = _complement(first, over, [*(candle.timestamp for candle in rows), *refused])
         self._absent = _aged(absent, self._absent, now)
         pieces = [
             *(_Piece(c.timestamp, c.timestamp + MINUTE, candle=c) for c in rows),
-            *(_Piece(minute, minute + MINUTE, self._refused[minute], why) for minute, why in refused.items()),
+            *(_Piece(minute, minute + MINUTE, self._refused[minute][0], why) for minute, why in refused.items()),
             *(_Piece(*stretch) for stretch in self._absent),
         ]
         oldest_served = now - self._history * MINUTE if self._history else 0
@@ -160,7 +162,8 @@ class Finality:
                 self._unproven = (piece.candle, now)
             return self._unproven[1] + EQUAL_AFTER, "a later row, or the same one again"
         if piece.refused:
-            return piece.seen + MALFORMED_FOR, f"a usable row: {piece.refused}"
+            enough = self._refused[piece.first][1] >= MALFORMED_TIMES
+            return (piece.seen if enough else now) + MALFORMED_FOR, f"a usable row: {piece.refused}"
         if now - piece.upto > SETTLED:
             return piece.seen + 1_000, "a second reply without these old minutes"
         # Where every minute has a row, one that is missing most likely comes late.
