@@ -7,6 +7,7 @@ error once, as text.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import msgspec
@@ -19,6 +20,8 @@ JSON = dict[str, Any]
 
 #: Characters of a result that every client passes on whole; some cut at about 12,000.
 BUDGET = 10_000
+#: Characters of it that are kept free when rows are counted.
+_RESERVE = 100
 
 #: After these nobody can say what happened; the rest of the error table means that nothing did.
 _UNCLEAR = frozenset({"timeout", "internal", "storage_failed", "version_mismatch"})
@@ -46,7 +49,7 @@ def success(answer: Answer) -> JSON:
     images = [{"type": "image", "data": content.pop(name), "mimeType": "image/png"} for name in pictures(type(answer))]
     text = _compact(content)
     if len(text) > BUDGET:
-        content = _slimmed(content, type(answer), len(text))
+        content = _slimmed(content, type(answer))
         text = _compact(content)
     return {"content": [{"type": "text", "text": text}, *images], "structuredContent": content, "isError": False}
 
@@ -83,28 +86,35 @@ def _compact(content: JSON) -> str:
     return msgspec.json.encode(content).decode()
 
 
-def _slimmed(content: JSON, answer: type[msgspec.Struct], size: int) -> JSON:
+def _slimmed(content: JSON, answer: type[msgspec.Struct]) -> JSON:
     """The answer with the optional fields of its rows left out, the rows last so that a cut loses only rows."""
-    rows = {name: value for name, value in content.items() if isinstance(value, list) and value}
-    omitted: set[str] = set()
-    for name in rows:
-        optional = _optional_fields(answer, name)
-        rows[name] = [{key: value for key, value in row.items() if key not in optional} for row in rows[name]]
-        omitted |= optional
-    longest = max((len(value) for value in rows.values()), default=0)
-    note = {
-        "omitted_fields": sorted(omitted),
-        "size_note": f"{longest} rows are too many for a short answer, so these fields of each are left out. "
-        f"Ask for {max(1, longest * BUDGET // size)} rows or fewer to see them.",
-    }
-    return {name: value for name, value in content.items() if name not in rows} | note | rows
+    optional = {name: fields for name, fields in _optional_fields(answer).items() if content.get(name)}
+    full = {name: content[name] for name in optional}
+    slim = {name: [_without(row, optional[name]) for row in rows] for name, rows in full.items()}
+    rest = _without(content, full)
+    count = max((len(rows) for rows in full.values()), default=0)
+    fitting = count * max(0, BUDGET - _RESERVE - len(_compact(rest))) // len(_compact(full))
+    note: JSON = {}
+    if count > 1:
+        omitted = sorted({name for fields in optional.values() for name in fields})
+        note["size_note"] = (
+            f"{count} rows make a long answer{', so omitted_fields are left out of each' if omitted else ''}. "
+            f"Ask for {max(1, fitting)} rows or fewer to see everything."
+        )
+        note |= {"omitted_fields": omitted} if omitted else {}
+    return rest | note | slim
 
 
-def _optional_fields(answer: type[msgspec.Struct], name: str) -> set[str]:
-    """The fields with defaults of the rows in a list field: what came later than the principal ones."""
+def _optional_fields(answer: type[msgspec.Struct]) -> dict[str, list[str]]:
+    """By list of rows: the rows' fields with defaults, which came later than the principal ones."""
+    found = {}
     for field in msgspec.structs.fields(answer):
-        if field.name == name:
-            row = msgspec.inspect.type_info(field.type)
-            if isinstance(row, msgspec.inspect.ListType) and isinstance(row.item_type, msgspec.inspect.StructType):
-                return {each.encode_name for each in row.item_type.fields if not each.required}
-    return set()
+        rows = msgspec.inspect.type_info(field.type)
+        row = rows.item_type if isinstance(rows, msgspec.inspect.ListType) else None
+        if isinstance(row, msgspec.inspect.StructType):
+            found[field.encode_name] = [each.encode_name for each in row.fields if not each.required]
+    return found
+
+
+def _without(content: JSON, names: Container[str]) -> JSON:
+    return {name: value for name, value in content.items() if name not in names}

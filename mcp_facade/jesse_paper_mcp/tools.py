@@ -167,7 +167,7 @@ TOOLS = (
         "Verify a session",
         "Prove a paper trading session's numbers: rerun its candles through Jesse's backtest and through the engine "
         "and compare every trade to the last bit. Says equal, or the first difference, and what could be compared. "
-        "A long session takes a while: when `done` is false, call again.",
+        "A long session takes a while: when `done` is false, call again. Simulated money only.",
         timeout=55.0,
         core=False,
     ),

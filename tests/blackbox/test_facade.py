@@ -92,6 +92,24 @@ def test_a_long_answer_keeps_its_rows_and_drops_fields_and_says_so(endpoint: str
     assert "omitted_fields" not in result.structuredContent
 
 
+def test_a_long_answer_without_lesser_fields_is_told_whole(endpoint: str):
+    lines = [p.LogLine(seq=i, at="2026-02-19T01:00:00Z", level="info", message="x" * 100) for i in range(100)]
+    with FakeDaemon(endpoint, answering(p.Logs(session_id="a", lines=lines, next_after=100))):
+        result = call(endpoint, "paper_get_logs", {"session_id": "a"})
+    told = result.structuredContent
+    assert len(told["lines"]) == 100
+    assert "omitted_fields" not in told
+    assert "rows or fewer" in told["size_note"]
+
+
+def test_lists_of_words_are_no_rows(endpoint: str):
+    long = [p.Strategy(name=f"Strategy{i}", description="x" * 200) for i in range(100)]
+    with FakeDaemon(endpoint, answering(p.Strategies(project="/p", strategies=long, timeframes=["1m", "1h"]))):
+        told = call(endpoint, "paper_list_strategies").structuredContent
+    assert told["timeframes"] == ["1m", "1h"]
+    assert [row["name"] for row in told["strategies"]] == [strategy.name for strategy in long]
+
+
 def test_arguments_reach_the_daemon_as_they_were_meant(endpoint: str):
     with FakeDaemon(endpoint, answering(trades(0))) as daemon:
         call(endpoint, "paper_get_trades", {"session_id": "a", "limit": "7", "offset": 3})
