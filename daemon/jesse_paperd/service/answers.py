@@ -162,6 +162,8 @@ class Answers:
 
     def row(self, record: Record, view: ProcessView) -> wire.SessionRow:
         spec = record.spec
+        if record.final is not None:
+            return _ended_row(record, stopped_from(record.final))
         known: dict[str, Any] = {}
         progress = outcome = None
         try:
@@ -284,7 +286,9 @@ class Answers:
 
     def report(self, record: Record, view: ProcessView) -> wire.Report:
         told = msgspec.to_builtins(record.spec)
-        shown = {name: str(value) for name, value in told.items() if name not in ("candle_files", "seed")}
+        shown = {name: str(value) for name, value in told.items() if name not in ("candle_files", "feed", "seed")}
+        # A report goes to others: it names the candle file, not where it lies on this machine.
+        shown["feed"] = "replay of " + record.spec.feed.rsplit("/", 1)[-1] if record.spec.candle_files else "live"
         with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
             status = state_of(record, view, ledger.reader.progress(), ledger.reader.outcome())
             subject = Subject(record.session_id, _heading(record), status, shown, record.notes or "")
@@ -418,6 +422,30 @@ def _feed_state(view: ProcessView) -> str:
     known = [market.state for market in view.markets]
     worst = next((state for state in _FEED_STATES if state in known), "starting")
     return "stale" if worst == "refused" else worst
+
+
+def _ended_row(record: Record, final: wire.Stopped) -> wire.SessionRow:
+    """An ended session's line, from its final answer: a list of hundreds must not read as many journals."""
+    spec, metrics = record.spec, final.final_metrics
+    return wire.SessionRow(
+        session_id=spec.session_id,
+        strategy=spec.strategy,
+        symbol=spec.symbol,
+        status=final.status,
+        started_at=to_text(record.created_at),
+        duration_hours=final.duration_hours,
+        timeframe=spec.timeframe,
+        exchange=spec.exchange,
+        health="ended",
+        current_equity=metrics.current_equity,
+        total_return=metrics.total_return,
+        current_drawdown=metrics.current_drawdown,
+        total_trades=metrics.total_trades,
+        position="",
+        last_candle=metrics.as_of,
+        stop_reason=final.stop_reason,
+        notes=record.notes,
+    )
 
 
 def _heading(record: Record) -> str:

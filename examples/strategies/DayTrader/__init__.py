@@ -89,7 +89,8 @@ class DayTrader(Strategy):
 
     def update_position(self):
         if self.vars["minute"] >= self.hp["close_at"]:
-            self.liquidate()
+            # As the take-profit, it replaces what rests on the book: a spot market would refuse to sell twice.
+            self.take_profit = self.position.qty, self.price
 
     def on_close_position(self, order, closed_trade):
         self.log(f"{closed_trade.type} closed with {closed_trade.pnl:.2f} after {closed_trade.holding_period:.0f} s")

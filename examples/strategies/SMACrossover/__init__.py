@@ -68,7 +68,9 @@ class SMACrossover(Strategy):
     def update_position(self):
         crossed_back = self.fast[-1] < self.slow[-1] if self.is_long else self.fast[-1] > self.slow[-1]
         if crossed_back:
-            self.liquidate()
+            # As the take-profit, it replaces the half that rests on the book: on a spot market, the two together
+            # would sell more than there is.
+            self.take_profit = self.position.qty, self.price
             return
         stop = self.average_stop_loss
         if self.is_long:
