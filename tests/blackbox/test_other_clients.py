@@ -50,6 +50,9 @@ def life(session_id: str) -> list[tuple[str, dict[str, Any]]]:
         ("paper_restart", {**session, "new_session_id": again["session_id"]}),
         ("paper_stop", again),
         ("paper_stop", session),
+        ("paper_compare_sessions", {"session_ids": [session_id, again["session_id"]]}),
+        ("paper_verify", session),
+        ("paper_chart", session),
     ]
 
 
@@ -62,7 +65,9 @@ def check_conversation(told: dict[str, Any], session_id: str) -> None:
     for (name, _), result in zip(life(session_id), results, strict=True):
         assert not result.get("isError"), (name, result)
         assert result["structuredContent"] == json.loads(result["content"][0]["text"])
-    assert results[-1]["structuredContent"]["status"] == "stopped"
+    answers = dict(zip((name for name, _ in life(session_id)), results, strict=True))
+    assert answers["paper_stop"]["structuredContent"]["status"] == "stopped"
+    assert [block["type"] for block in answers["paper_chart"]["content"]] == ["text", "image"]
     assert refused["isError"]
     assert "Did you mean 'BTC-USDT'?" in refused["content"][0]["text"]
     assert f"paper://sessions/{session_id}" in {resource["uri"] for resource in told["resources"]}
