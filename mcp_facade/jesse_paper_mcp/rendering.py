@@ -7,6 +7,7 @@ error once, as text.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Container
 from typing import Any
 
@@ -105,6 +106,7 @@ def _slimmed(content: JSON, answer: type[msgspec.Struct]) -> JSON:
     return rest | note | slim
 
 
+@functools.cache
 def _optional_fields(answer: type[msgspec.Struct]) -> dict[str, list[str]]:
     """By list of rows: the rows' fields with defaults, which came later than the principal ones."""
     found = {}
