@@ -56,24 +56,26 @@ class Generated:
 
     def rows(self) -> Rows:
         random = np.random.default_rng(self.seed)
-        rows = np.empty((self.minutes, 6))
-        price = 1000.0
-        for minute in range(self.minutes):
-            open_ = price * (1 + random.normal(0, 0.004)) if random.random() < self.jump else price
-            close = open_ * (1 + random.normal(0, self.volatility))
-            spread = self.volatility * (8 if random.random() < self.wick else 0.6)
-            high = max(open_, close) * (1 + abs(random.normal(0, spread)))
-            low = min(open_, close) * (1 - abs(random.normal(0, spread)))
-            volume = round(random.exponential(10), 4)
-            if random.random() < self.flat:
-                open_ = close = high = low = price
-                volume = 0.0
-            prices = np.maximum(np.round(np.array([open_, close, high, low]) / self.tick) * self.tick, self.tick)
-            rows[minute] = [self.start + minute * MINUTE, *prices, volume]
-            price = float(np.clip(prices[1], 200, 5000))
-        keep = random.random(self.minutes) >= self.missing
+        count = self.minutes
+        jumps, wicks, flats = random.random((3, count)) < np.array([[self.jump], [self.wick], [self.flat]])
+        spreads = np.where(wicks, 8.0, 0.6) * self.volatility
+        opening = np.where(jumps, random.normal(0, 0.004, count), 0.0).tolist()
+        change = random.normal(0, self.volatility, count).tolist()
+        above, below = (np.abs(random.normal(0, 1, (2, count))) * spreads).tolist()
+        prices, price = [], 1000.0
+        for minute, is_flat in enumerate(flats.tolist()):
+            open_ = price * (1 + opening[minute])
+            close = open_ * (1 + change[minute])
+            high, low = max(open_, close) * (1 + above[minute]), min(open_, close) * (1 - below[minute])
+            row = (price,) * 4 if is_flat else (open_, close, high, low)
+            row = tuple(max(round(value / self.tick) * self.tick, self.tick) for value in row)
+            prices.append(row)
+            price = min(max(row[1], 200.0), 5000.0)
+        volume = np.where(flats, 0.0, np.round(random.exponential(10, count), 4))
+        rows = np.column_stack((self.start + MINUTE * np.arange(count), np.array(prices), volume))
+        keep = random.random(count) >= self.missing
         for _ in range(self.outages):
-            begin = int(random.integers(self.minutes))
+            begin = int(random.integers(count))
             keep[begin : begin + int(random.integers(1, 180))] = False
         keep[0] = True
         return rows[keep]

@@ -1,4 +1,4 @@
-"""One process with Jesse in it for all tests of a module."""
+"""One process with Jesse in it for all the tests here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.parity.worker import Worker
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def jesse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     """Calls functions in forks of a process that has imported Jesse, away from any Jesse project."""
     worker = Worker(Path(tmp_path_factory.mktemp("jesse")))

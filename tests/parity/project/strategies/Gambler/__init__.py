@@ -38,7 +38,8 @@ class Gambler(Strategy):
                 float(self.position.qty),
                 float(self.position.pnl),
                 float(self.portfolio_value),
-                [(o.side, o.type, float(o.qty), float(o.price), o.status) for o in self.orders],
+                [(o.side, o.type, float(o.qty), float(o.price), o.status) for o in self.orders[-8:]],
+                len(self.orders),
                 len(self.entry_orders),
                 len(self.exit_orders),
                 self.index,
@@ -111,13 +112,13 @@ class Gambler(Strategy):
 
     def exits(self):
         direction = 1 if self.is_long else -1
-        # Parts of a holding may not sum up to more than the holding.
-        qty = abs(self.position.qty) * (0.999 if self.is_spot_trading else 1)
+        qty = abs(self.position.qty)
         move = self.dice.random()
         if move < 0.5:
             self.stop_loss = qty, self.price - direction * self.range * self.dice.choice([0.1, 0.8, 2, 5])
         if move > 0.3:
-            parts = self.dice.choice([1, 2, 3])
+            # On spot, the parts of a holding may sum up to more than it by a rounding.
+            parts = 1 if self.is_spot_trading else self.dice.choice([1, 2, 3])
             self.take_profit = [
                 (qty / parts, self.price + direction * self.range * (n + self.dice.choice([0.1, 0.5, 1])))
                 for n in range(1, parts + 1)
@@ -138,8 +139,7 @@ class Gambler(Strategy):
     def on_reduced_position(self, order):
         self.note("reduced")
         if self.dice.random() < 0.5 and self.stop_loss is not None:
-            qty = abs(self.position.qty) * (0.999 if self.is_spot_trading else 1)
-            self.stop_loss = qty, self.average_stop_loss
+            self.stop_loss = abs(self.position.qty), self.average_stop_loss
 
     def on_close_position(self, order, closed_trade):
         self.note("close")

@@ -1,0 +1,3 @@
+"""A strategy's own module."""
+
+QTY = 0.5
