@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
+import ccxt.async_support as ccxt
 import pytest
 
 from jesse_paperd.market.config import ExchangeSettings
@@ -335,6 +337,29 @@ def test_a_wrong_local_clock_is_reported_and_shifts_no_candle(tmp_path: Path, er
             assert abs(last.clock_offset_ms + error) <= 1000
 
     in_virtual_time(tmp_path, story, clock_error=error)
+
+
+def test_the_clock_of_an_exchange_that_does_not_tell_it_is_read_off_its_responses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = ccxt.kraken.describe
+    monkeypatch.setattr(ccxt.kraken, "describe", lambda self: _without_time(described(self)))
+
+    async def story(world: World) -> None:
+        server = await world.exchange(KRAKEN, [random_market("BTC-USD", 4)], **PLAIN)
+        await world.follow((KRAKEN, "BTC-USD", ago(60)))
+        await world.minutes(5)
+        assert agree(world, KRAKEN, "BTC-USD", ago(60)) == 0
+        assert "/0/public/Time" not in {path for _, path, _ in server.asked}
+        last = world.venues(KRAKEN)[-1]
+        assert last.clock_offset_ms is not None
+        assert abs(last.clock_offset_ms - 7_200_000) <= 500
+
+    in_virtual_time(tmp_path, story, clock_error=-7_200_000)
+
+
+def _without_time(description: dict[str, Any]) -> dict[str, Any]:
+    return {**description, "has": {**description["has"], "fetchTime": None}}
 
 
 @pytest.mark.parametrize("step", [-3 * 3_600_000, -700, 45_000, 2 * 3_600_000])

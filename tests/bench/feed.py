@@ -1,0 +1,115 @@
+"""What following markets costs, and how soon after its close a candle is stored.
+
+The first table runs the feed in virtual time: CPU per market and minute, requests, memory. The second runs it in a
+process of its own at real speed, against a stand-in in another: from the close, by the exchange's clock, to the event
+that rings the sessions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from jesse_paperd.market.status import CandleClosed, Wish, WishList, decode_event, encode
+from jesse_paperd.store.candle_store import MINUTE
+from tests.fakes.market import random_market
+from tests.support.feed import BEGIN, World, in_virtual_time
+
+EXCHANGE = "Binance Perpetual Futures"
+MINUTES = 10
+
+
+def virtual(markets: int, prices: bool) -> dict[str, float]:
+    """CPU and requests of following this many markets for some minutes."""
+
+    async def story(world: World) -> dict[str, float]:
+        symbols = [f"C{number}-USDT" for number in range(markets)]
+        known = [random_market(symbol, 1) for symbol in symbols]
+        server = await world.exchange(EXCHANGE, known, price_seconds=10 if prices else 0)
+        await world.follow(*((EXCHANGE, symbol, BEGIN // MINUTE * MINUTE - 240 * MINUTE) for symbol in symbols))
+        began = time.process_time()
+        await world.minutes(3)
+        warm = time.process_time() - began
+        began, asked = time.process_time(), len(server.asked)
+        await world.minutes(MINUTES)
+        spent = time.process_time() - began
+        return {
+            "warm": warm,
+            "per market and minute": spent / MINUTES / markets,
+            "of a core": spent / MINUTES / 60,
+            "requests": (len(server.asked) - asked) / MINUTES,
+            "weight": server.weight_in_any_minute(),
+        }
+
+    with tempfile.TemporaryDirectory() as home:
+        return in_virtual_time(Path(home), story)
+
+
+def real(markets: int, minutes: int) -> list[float]:
+    """Milliseconds from each close to its event, at real speed."""
+    symbols = [f"C{number}-USDT" for number in range(markets)]
+    server = [sys.executable, "-m", "tests.fakes.exchange_server", "--exchange", EXCHANGE]
+    for symbol in symbols:
+        server += ["--symbol", symbol]
+    with tempfile.TemporaryDirectory() as home, subprocess.Popen(server, stdout=subprocess.PIPE) as exchange:
+        assert exchange.stdout is not None
+        told = json.loads(exchange.stdout.readline())
+        (Path(home) / "config.toml").write_text(told["config"])
+        command = [sys.executable, "-m", "jesse_paperd.market.feed", "--home", home]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as feed:
+            assert feed.stdin is not None
+            assert feed.stdout is not None
+            now = time.time_ns() // 1_000_000 // MINUTE * MINUTE
+            feed.stdin.write(
+                encode(WishList([Wish(EXCHANGE, symbol, now - 10 * MINUTE) for symbol in symbols])) + b"\n"
+            )
+            feed.stdin.flush()
+            delays: list[float] = []
+            first = now + 2 * MINUTE
+            for line in feed.stdout:
+                event = decode_event(line)
+                if isinstance(event, CandleClosed) and event.upto >= first:
+                    delays.append(time.time_ns() / 1e6 - event.upto)
+                    if len(delays) == markets * minutes:
+                        break
+            memory = int(Path(f"/proc/{feed.pid}/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
+            print(f"  resident memory of the feed with {markets} markets: {memory:.0f} MB")
+            feed.stdin.close()
+            feed.wait()
+        exchange.kill()
+    return delays
+
+
+def main() -> None:
+    print("The feed in virtual time (the stand-in exchange and the event loop are in these numbers, too):\n")
+    print(" markets  prices  CPU ms/market/min  % of a core  requests/min  most weight/min")
+    for markets, prices in ((1, False), (20, False), (300, False), (300, True)):
+        row = virtual(markets, prices)
+        print(
+            f"{markets:>8} {'yes' if prices else 'no':>7} {row['per market and minute'] * 1000:>18.2f}"
+            f" {row['of a core'] * 100:>12.2f} {row['requests']:>13.1f} {row['weight']:>16.0f}"
+        )
+    minutes = int(os.environ.get("BENCH_MINUTES", "3"))
+    print(f"\nFrom a candle's close to the event that it is stored, at real speed, {minutes} minutes:\n")
+    for markets in (1, 200):
+        delays = sorted(real(markets, minutes))
+        print(
+            f"  {markets:>4} market(s): median {statistics.median(delays):.0f} ms,"
+            f" 99th percentile {delays[min(len(delays) - 1, int(len(delays) * 0.99))]:.0f} ms"
+            " (1000 ms of it are waited on purpose)"
+        )
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    print(f"\n({usage.ru_utime + usage.ru_stime:.0f} s of CPU for this table's first part)")
+
+
+if __name__ == "__main__":
+    main()
