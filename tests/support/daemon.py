@@ -51,6 +51,9 @@ class Daemon:
     The home has a short path, since a socket's path is limited, and goes away with everything that runs in it.
     """
 
+    #: What the daemon's interpreter runs.
+    program = "from jesse_paperd.app import main; main()"
+
     def __init__(self, project: Path = EXAMPLES, config: str = "") -> None:
         self.home = Path(tempfile.mkdtemp(prefix="jp-", dir="/tmp"))
         self.layout = Layout(self.home)
@@ -82,13 +85,18 @@ class Daemon:
         """Start one more daemon process on this home, without waiting."""
         with (self.home / "output").open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-c", "from jesse_paperd.app import main; main()"],
+                [sys.executable, "-c", self.program],
                 env=self.environment,
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
             )
+
+    def output(self) -> str:
+        """What the daemons of this home have printed so far."""
+        output = self.home / "output"
+        return output.read_text(errors="replace") if output.exists() else ""
 
     def answers(self) -> bool:
         try:

@@ -87,7 +87,9 @@ class Feed:
             markets = wanted.setdefault(exchange.name, {})
             markets[wish.symbol] = min(since, markets.get(wish.symbol, since))
         for name in self._venues.keys() - wanted.keys():
-            await self._venues.pop(name).close()
+            # It leaves the table only when it is closed: `close` finishes what a cancellation interrupts here.
+            await self._venues[name].close()
+            del self._venues[name]
         for name, markets in wanted.items():
             try:
                 venue = self._venues.get(name) or self._open(name)

@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 
@@ -46,9 +47,10 @@ class FeedKeeper:
         ring: rings the doorbell of a session.
     """
 
+    PROGRAM: ClassVar[tuple[str, ...]] = (sys.executable, "-m", "jesse_paperd.market.feed")
+
     def __init__(self, home: Path, config_file: Path, policy: RestartPolicy, ring: Callable[[str], None]) -> None:
-        self._command = [sys.executable, "-m", "jesse_paperd.market.feed", "--home", str(home)]
-        self._command += ["--config", str(config_file)]
+        self._arguments = ("--home", str(home), "--config", str(config_file))
         self._policy = policy
         self._ring = ring
         self._followers: dict[str, SessionSpec] = {}
@@ -123,7 +125,8 @@ class FeedKeeper:
     async def _run(self) -> None:
         """One life of the process."""
         self._process = process = await asyncio.create_subprocess_exec(
-            *self._command,
+            *self.PROGRAM,
+            *self._arguments,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=os.environ,
