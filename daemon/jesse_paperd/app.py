@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import resource
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -50,7 +51,7 @@ _GRACE_SECONDS = 5.0
 
 async def run(config: Config, layout: Layout, config_file: Path) -> None:
     """Serve until a signal to end comes."""
-    registry = Registry(layout.registry)
+    registry = open_registry(layout)
     zygote = Zygote("jesse_paperd.trading.forked", layout.zygote, _ENGINE_ENVIRONMENT)
     ledgers = Ledgers(layout)
     answers = Answers(layout, ledgers, config.stalled_seconds)
@@ -104,9 +105,30 @@ def take_lock(layout: Layout) -> int:
             f"another daemon, pid {holder}, serves the home {layout.home}",
             "stop that one first, or give this one a home of its own (JESSE_PAPER_HOME)",
         ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    # Of one length, so that it is rewritten in place even on a full disk.
+    os.pwrite(descriptor, f"{os.getpid():<31}\n".encode(), 0)
     return descriptor
+
+
+def open_registry(layout: Layout) -> Registry:
+    """The registry, made when the home is new.
+
+    Raises:
+        PaperError: `storage_failed` when it cannot be opened, or is missing while there are sessions.
+    """
+    if not layout.registry.exists() and any(layout.sessions.glob("*/journal.sqlite")):
+        raise PaperError(
+            "storage_failed",
+            f"{layout.registry} is gone, though there are sessions in {layout.sessions}",
+            "restore it from a backup; or move the sessions away to begin anew",
+        )
+    return Registry(layout.registry)
+
+
+def allow_descriptors() -> None:
+    """Take as many descriptors as the system allows: a session needs one, its journal's reader three."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def main() -> None:
@@ -116,6 +138,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     os.umask(0o077)
+    allow_descriptors()
     try:
         config = load(arguments.config)
         layout = Layout(Path(config.home))

@@ -27,6 +27,7 @@ from tests.support.breaking import (
     short_candles,
     small_disk,
     start_trading,
+    waits,
     zygote_of,
 )
 from tests.support.daemon import Daemon, eventually, running_daemon
@@ -57,16 +58,6 @@ def dead(daemon: Daemon, session_id: str) -> Iterator[Path]:
 def row(daemon: Daemon, session_id: str) -> wire.SessionRow:
     (found,) = (r for r in daemon.call(wire.PaperListSessions()).sessions if r.session_id == session_id)
     return found
-
-
-def waits(daemon: Daemon, session_id: str, reason: str) -> wire.Status:
-    """Its status once it is not running for a reason with these words."""
-
-    def status() -> wire.Status | None:
-        found = daemon.status(session_id)
-        return found if found.status == "restarting" and reason in found.health.reasons[0] else None
-
-    return eventually(f"{session_id} waits: {reason}", status)
 
 
 def ends_whole(daemon: Daemon, session_id: str) -> None:

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support.daemon import SPOT_CANDLES, Daemon
+from jesse_paperd.wire import protocol as wire
+from tests.support.daemon import SPOT_CANDLES, Daemon, eventually
 
 #: Restarts follow within a second and are not given up for hundreds of deaths.
 IMPATIENT = """
@@ -43,6 +44,16 @@ def start_trading(daemon: Daemon, session_id: str, **arguments: Any) -> None:
     """Start a session that trades a few dozen times in a few seconds."""
     defaults = {"strategy": "DayTrader", "timeframe": "15m", "feed": f"replay:{short_candles()}", "speed": PACED}
     daemon.start_session(session_id=session_id, **{**defaults, **arguments})
+
+
+def waits(daemon: Daemon, session_id: str, reason: str) -> wire.Status:
+    """Its status once it is not running for a reason with these words."""
+
+    def status() -> wire.Status | None:
+        found = daemon.status(session_id)
+        return found if found.status == "restarting" and reason in found.health.reasons[0] else None
+
+    return eventually(f"{session_id} waits: {reason}", status)
 
 
 _FACTS = {

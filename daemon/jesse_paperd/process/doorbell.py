@@ -19,6 +19,7 @@ class Doorbell:
     """The listener's side."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         with _address(path) as address:
@@ -37,6 +38,7 @@ class Doorbell:
 
     def close(self) -> None:
         self._socket.close()
+        self._path.unlink(missing_ok=True)
 
 
 def ring(path: Path) -> None:

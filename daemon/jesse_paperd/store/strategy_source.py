@@ -74,8 +74,8 @@ def take_snapshot(project: Path, name: str, target: Path) -> str:
     files = sorted(path for path in target.rglob("*") if path.is_file())
     if sum(path.stat().st_size for path in files) > _MAX_BYTES:
         raise PaperError("strategy_failed", f"strategy {name} and what it imports exceed {_MAX_BYTES // 2**20} MiB")
-    for path in files:
-        path.chmod(0o600)
+    for path in target.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
     return digest_of(target)
 
 

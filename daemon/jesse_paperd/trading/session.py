@@ -406,7 +406,8 @@ def _run(layout: Layout, files: SessionFiles, lease: Lease) -> int:
     signal.signal(signal.SIGTERM, lambda *_: session.leave())
     signal.signal(signal.SIGXCPU, lambda *_: session.on_cpu_limit())
     _watch_over(session, spec.candle_seconds)
-    outcome = session.run(intents, Doorbell(files.doorbell))
+    with contextlib.closing(Doorbell(files.doorbell)) as doorbell:
+        outcome = session.run(intents, doorbell)
     log.info("ended: %s %s", outcome.reason, outcome.error)
     return ENDED
 
