@@ -68,7 +68,8 @@ class Binance:
                 return 400, {"code": -1121, "msg": "Invalid symbol."}
             limit = min(int(question.query.get("limit", 500)), 1500 if self.futures else 1000)
             if "startTime" in question.query:
-                rows = question.rows(market, int(question.query["startTime"]), question.now + 1)[:limit]
+                upto = min(question.now, int(question.query.get("endTime", question.now))) + 1
+                rows = question.rows(market, int(question.query["startTime"]), upto)[:limit]
             else:
                 rows = question.rows(market, question.now - (limit + 60) * MINUTE, question.now + 1)[-limit:]
             return 200, [self._row(row) for row in rows]
@@ -157,11 +158,9 @@ class Bybit:
             if market is None:
                 return 200, {"retCode": 10001, "retMsg": "Not supported symbols", "result": {}, "time": question.now}
             limit = min(int(query.get("limit", 200)), 1000)
-            if "start" in query:
-                first = int(query["start"])
-                rows = question.rows(market, first, first + limit * MINUTE)
-            else:
-                rows = question.rows(market, question.now - (limit + 60) * MINUTE, question.now + 1)[-limit:]
+            # Of what lies between start and end, the newest rows.
+            upto = min(int(query.get("end", question.now)), question.now) + 1
+            rows = question.rows(market, int(query.get("start", upto - (limit + 60) * MINUTE)), upto)[-limit:]
             newest_first = [[str(row[0]), *map(_text, row[1:]), "0"] for row in reversed(rows)]
             return 200, self._done(
                 {"category": query["category"], "symbol": query["symbol"], "list": newest_first}, question

@@ -312,7 +312,7 @@ def test_under_a_random_mixture_of_faults_the_candles_stay_the_exchanges(tmp_pat
 
 @pytest.mark.slow
 def test_under_many_random_mixtures_the_candles_stay_the_exchanges(tmp_path: Path) -> None:
-    for _ in range(40):
+    for _ in range(20):
         seed = random.randrange(2**32)
         home = tmp_path / str(seed)
         home.mkdir()

@@ -94,3 +94,9 @@ def test_the_table_says_what_jesse_says(tmp_path: Path) -> None:
         settlement = info.get("settlement_currency")
         assert settlement in (None, EXCHANGES[name].settlement), name
         assert not info["modes"]["live_trading"] or EXCHANGES[name].live, f"{name} is live in Jesse: it needs ccxt"
+
+
+def test_names_and_messages_are_known_without_loading_ccxt() -> None:
+    ask = "import sys, jesse_paperd.market.exchanges, jesse_paperd.market.status; print(*sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert {"ccxt", "aiohttp", "numpy", "jesse"}.isdisjoint(answer.stdout.split())

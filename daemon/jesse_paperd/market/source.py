@@ -24,12 +24,15 @@ from jesse_paperd.market.clock import VenueClock
 from jesse_paperd.market.config import ExchangeSettings
 from jesse_paperd.market.exchanges import Exchange
 from jesse_paperd.market.gate import Failure, SourceError
+from jesse_paperd.store.candle_store import MINUTE
 
 T = TypeVar("T")
 
 #: ccxt's name for "only this kind of market" differs: asking for all kinds costs several requests.
 _KINDS = {"binance": "spot", "binanceus": "spot", "binanceusdm": "linear", "hyperliquid": "swap"}
 _KINDS_BY_MARKET = {"bybit": ("spot", "linear"), "gate": ("spot", "swap")}
+#: ccxt sets their end from the limit, or they know no end.
+_BOUND_THEMSELVES = {"kraken", "krakenfutures", "kucoin", "kucoinfutures"}
 
 
 @dataclass
@@ -88,8 +91,13 @@ class CcxtSource:
         return {name: msgspec.json.encode(market, enc_hook=str).decode() for name, market in found.items() if market}
 
     async def candles(self, symbol: str, since: int | None, limit: int) -> list[list[Any]]:
-        """Rows of 1m candles from `since` on, at most `limit`, as the exchange has them; None: the newest ones."""
-        rows = await self._ask(lambda: self._client.fetch_ohlcv(self.exchange.ccxt_symbol(symbol), "1m", since, limit))
+        """Rows of 1m candles, as the exchange has them: the `limit` minutes from `since` on; None: the newest ones."""
+        # Asked for a start and a number alone, some exchanges give the newest rows instead of the first ones.
+        bounded = self.exchange.ccxt not in _BOUND_THEMSELVES
+        until = {"until": since + limit * MINUTE - 1} if since is not None and bounded else {}
+        rows = await self._ask(
+            lambda: self._client.fetch_ohlcv(self.exchange.ccxt_symbol(symbol), "1m", since, limit, until)
+        )
         if not isinstance(rows, list):
             raise SourceError("malformed", "the reply is no list of candles")
         return rows
