@@ -7,8 +7,8 @@ from tests.parity.worker import Worker
 
 
 def test_only_closed_trades_and_candles_stay(jesse: Worker) -> None:
-    case = dense(seed=121, minutes=4 * 1440, timeframe="1m", leverage=5)
-    kept = jesse.call("tests.parity.scenarios:kept_after", case, [1, 2, 4])
+    case = dense(seed=121, minutes=3 * 1440, timeframe="1m", leverage=5)
+    kept = jesse.call("tests.parity.scenarios:kept_after", case, [1, 2, 3])
     print(kept)
     assert kept[-1]["trades"] > kept[0]["trades"] > 10
     for now in kept:

@@ -35,7 +35,7 @@ def with_another(case: Case, other: Generated, symbol: str = "ETH-USDT") -> Case
 @pytest.mark.parametrize("timeframe", ["1m", "5m", "30m"])
 @pytest.mark.parametrize("symbol", ["ETH-USDT", "ADA-USDT"])
 def test_i5_with_another_market_on_the_same_minutes(jesse: Worker, timeframe: str, symbol: str) -> None:
-    case = with_another(dense(seed=51, timeframe=timeframe), Generated(52, 2000), symbol)
+    case = with_another(dense(seed=51, timeframe=timeframe, minutes=900), Generated(52, 900), symbol)
     verdict = jesse.call("tests.parity.lab:compare", case, True, [1, 300, 64])
     assert verdict.kind == "equal", verdict
     assert verdict.trades
@@ -43,8 +43,8 @@ def test_i5_with_another_market_on_the_same_minutes(jesse: Worker, timeframe: st
 
 @pytest.mark.parametrize("seed", range(53, 57))
 def test_i5_with_another_market_that_lacks_other_minutes(jesse: Worker, seed: int) -> None:
-    other = Generated(seed + 100, 4500, start=MIDNIGHT + 12 * MINUTE, missing=0.3, outages=2)
-    case = with_another(sparse(seed=seed, minutes=4500, warmup_minutes=1500), other)
+    other = Generated(seed + 100, 3300, start=MIDNIGHT + 12 * MINUTE, missing=0.3, outages=2)
+    case = with_another(sparse(seed=seed, minutes=3300, warmup_minutes=1500), other)
     verdict = jesse.call("tests.parity.lab:compare", case, True, [1, 300, 64])
     assert verdict.kind in ("equal", "raises"), verdict
 

@@ -14,7 +14,7 @@ from tests.parity.worker import Worker
     [
         dense(seed=111, frames="BTC-USDT:15m,BTC-USDT:1h"),
         sparse(seed=112, frames="BTC-USDT:15m,BTC-USDT:1h"),
-        sparse(seed=113, timeframe="1m", frames="BTC-USDT:5m"),
+        sparse(seed=113, minutes=1200, timeframe="1m", frames="BTC-USDT:5m"),
     ],
     ids=str,
 )

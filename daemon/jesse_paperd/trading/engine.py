@@ -308,14 +308,14 @@ class Engine:
         self._apply_leverage()
 
     def _sample(self, price: float) -> tuple[float, float, bool]:
-        open_ = self._valuation.in_position
-        return float(self._valuation.equity(price)), float(self._valuation.unrealized(price)) if open_ else 0.0, open_
+        equity, unrealized = self._valuation.at(price)
+        return float(equity), float(unrealized), self._valuation.in_position
 
     def _value(self, prices: Any, times: Any) -> None:
         if self._valuation.in_position:
-            self._equity.extend_open(times, self._valuation.equity(prices), self._valuation.unrealized(prices))
+            self._equity.extend_open(times, *self._valuation.at(prices))
         else:
-            self._equity.extend(times, float(self._valuation.equity(float(prices[-1]))), False)
+            self._equity.extend(times, self._sample(float(prices[-1]))[0], False)
 
     def _apply_leverage(self) -> None:
         """Apply a leverage that was asked for, if the session is flat: no position, no order working."""

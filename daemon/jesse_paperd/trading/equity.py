@@ -33,24 +33,26 @@ class Valuation:
     def in_position(self) -> bool:
         return bool(self._position.qty != 0)
 
-    def unrealized(self, price: Prices) -> Prices:
-        """Unrealised profit of the open position, as Jesse's `Position.pnl`."""
-        qty, entry = self._position.qty, self._position.entry_price
-        difference = abs(price * qty) - abs(entry * qty)
-        return -difference if qty < 0 else difference
+    def at(self, price: Prices) -> tuple[Prices, Prices]:
+        """Equity and unrealised profit at a price.
 
-    def equity(self, price: Prices) -> Prices:
-        """Wallet plus unrealised profit; on spot, quote balance plus entry orders in flight plus holdings."""
+        Equity is the wallet plus the unrealised profit; on spot, the quote balance plus entry orders in flight plus
+        holdings.
+        """
+        qty, entry = self._position.qty, self._position.entry_price
+        wallet = self._wallet[self._currency]
+        value = abs(price * qty)
+        profit = 0 * price
+        if self.in_position:
+            difference = value - abs(entry * qty)
+            profit = -difference if qty < 0 else difference
         if not self._is_spot:
-            if not self.in_position:
-                return 0 * price + self._wallet[self._currency]
-            return self._wallet[self._currency] + self.unrealized(price)
+            return wallet + profit, profit
         in_flight = 0
         for order in self._strategy.entry_orders:
             if order.is_active:
                 in_flight += order.value
-        holdings = 0 + abs(price * self._position.qty) if self.in_position else 0
-        return 0 * price + ((in_flight + holdings) * self._strategy.leverage + self._wallet[self._currency])
+        return (in_flight + value) * self._strategy.leverage + wallet, profit
 
 
 class EquityRuns:
@@ -86,9 +88,11 @@ class EquityRuns:
         """Add samples of an open position."""
         starts = np.flatnonzero((equity[1:] != equity[:-1]) | (unrealized[1:] != unrealized[:-1])) + 1
         starts = np.concatenate(([0], starts))
-        ends = np.concatenate((starts[1:], [len(times)]))
-        first, last, samples = times[starts].tolist(), times[ends - 1].tolist(), (ends - starts).tolist()
-        value, profit = equity[starts].tolist(), unrealized[starts].tolist()
+        value, profit, first = equity[starts].tolist(), unrealized[starts].tolist(), times[starts].tolist()
+        last, samples = first, [1] * len(first)
+        if len(first) < len(times):
+            ends = np.concatenate((starts[1:], [len(times)]))
+            last, samples = times[ends - 1].tolist(), (ends - starts).tolist()
         self.add(first[0], value[0], profit[0], True)
         self._samples += samples[0] - 1
         self._last = last[0]
