@@ -15,7 +15,7 @@ pytestmark = pytest.mark.xdist_group("questions")
 TALKATIVE = strategy_source(
     "Talkative",
     should_long="return self.index % 5 == 0",
-    extra='''\
+    extra="""\
     def go_long(self):
         qty = self.balance / self.price / 100
         self.buy = qty, self.price
@@ -27,7 +27,7 @@ TALKATIVE = strategy_source(
 
     def hyperparameters(self):
         return [{"name": "patience", "type": int, "min": 1, "max": 10, "default": 3}]
-''',
+""",
 ).replace("class Talkative(Strategy):", 'class Talkative(Strategy):\n    """Buys every fifth candle and says so."""\n')
 
 
@@ -103,9 +103,7 @@ def test_strategies_are_listed_with_what_their_source_says(asked: Daemon) -> Non
     broken, talkative = answer.strategies
     assert "SyntaxError" in broken.problem
     assert talkative.description == "Buys every fifth candle and says so."
-    assert talkative.hyperparameters == [
-        wire.Hyperparameter(name="patience", type="int", default=3, min=1.0, max=10.0)
-    ]
+    assert talkative.hyperparameters == [wire.Hyperparameter(name="patience", type="int", default=3, min=1.0, max=10.0)]
 
 
 def test_a_restart_is_another_session_with_the_same_settings(asked: Daemon) -> None:
