@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import gzip
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -32,11 +34,13 @@ PACED = 60 * 1500.0
 
 
 @functools.cache
-def short_candles(days: int = 8) -> Path:
-    """The first days of the example's spot candles. They are for DayTrader at 15m, whose warm-up takes 2.5 of them."""
-    path = Path(tempfile.mkdtemp(prefix="jp-candles-", dir="/tmp")) / f"{days}-days.csv"
-    with gzip.open(SPOT_CANDLES, "rt") as source:
-        path.write_text("".join(line for _, line in zip(range(1 + days * 1440), source, strict=False)))
+def short_candles(days: int = 8, source: Path = SPOT_CANDLES) -> Path:
+    """The first days of an example's candles. They are for DayTrader at 15m, whose warm-up takes 2.5 of them."""
+    folder = tempfile.mkdtemp(prefix="jp-candles-", dir="/tmp")
+    atexit.register(shutil.rmtree, folder)
+    path = Path(folder) / f"{days}-days.csv"
+    with gzip.open(source, "rt") as lines:
+        path.write_text("".join(line for _, line in zip(range(1 + days * 1440), lines, strict=False)))
     return path
 
 

@@ -1,0 +1,88 @@
+"""A session run once more, undisturbed: the same spec, the same candles, the same requests at the same candles.
+
+    .venv/bin/python -m tests.support.reference HOME TARGET SESSION…
+
+runs each in a process of its own, which nothing kills and no daemon looks after, and leaves its journal in
+TARGET/SESSION. It works on the files alone and imports the engine once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import msgspec
+
+from jesse_paperd.store.journal import JournalReader, Progress
+from jesse_paperd.store.layout import Layout, SessionFiles
+from jesse_paperd.store.registry import Intents
+from jesse_paperd.trading import session as session_module
+from jesse_paperd.trading.session import Session
+
+_MINUTE = 60_000
+
+
+class Script:
+    """What was asked of the session then, asked again at the same candle."""
+
+    def __init__(self, reader: JournalReader) -> None:
+        self._cursor: int | None = None
+        self._asked = [
+            (at, detail["seq"], detail["to"])
+            for _, at, kind, text in reader.events()
+            if kind == "leverage_asked"
+            for detail in [json.loads(text)]
+        ]
+        outcome, progress = reader.outcome(), reader.progress()
+        assert outcome is not None, "only what has ended can be run again"
+        assert progress is not None
+        self._stops = outcome.reason == "stopped"
+        self._stop_at = progress.last_candle
+
+    def wants_stop(self) -> bool:
+        return self._stops and (self._stop_at is None or (self._cursor or 0) >= self._stop_at)
+
+    def leverages(self, after: int) -> list[tuple[int, int]]:
+        now = 0 if self._cursor is None else self._cursor + _MINUTE
+        return [(seq, leverage) for at, seq, leverage in self._asked if seq > after and at <= now]
+
+    def on_progress(self, progress: Progress, _total: int | None) -> None:
+        self._cursor = progress.last_candle
+
+
+def run_again(layout: Layout, session_id: str, target: Path) -> None:
+    """Run an ended session again in a folder of its own."""
+    files = layout.session(session_id)
+    again = SessionFiles(target / session_id)
+    shutil.copytree(files.strategy, again.strategy)
+    with contextlib.closing(Intents(layout.registry, session_id)) as intents:
+        spec = intents.spec()
+    with contextlib.closing(JournalReader(files.journal)) as reader:
+        script = Script(reader)
+    session_module._MAX_BLOCK = 1  # so that it can be asked something at any candle
+    Session(layout, again, msgspec.structs.replace(spec, speed="max"), None).run(script, None, script.on_progress)
+
+
+def main() -> int:
+    home, target, *sessions = sys.argv[1:]
+    failed = 0
+    for session_id in sessions:
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                run_again(Layout(Path(home)), session_id, Path(target))
+                status = 0
+            finally:
+                sys.stderr.flush()
+                os._exit(status)
+        failed += os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
