@@ -9,9 +9,9 @@ from tests.parity.candles import MIDNIGHT, MINUTE, Generated, split
 from tests.parity.case import PROJECT, Case
 
 
-def dense(seed: int = 7, minutes: int = 2000, **account: Any) -> Case:
+def dense(seed: int = 7, minutes: int = 2000, volatility: float = 0.001, **account: Any) -> Case:
     """On a market without gaps."""
-    return _gambler(Generated(seed, minutes), seed, **account)
+    return _gambler(Generated(seed, minutes, volatility=volatility), seed, **account)
 
 
 def sparse(seed: int = 8, minutes: int = 3000, warmup_minutes: int = 300, **account: Any) -> Case:
