@@ -40,7 +40,7 @@ OUTSIDE: dict[str, set[str]] = {
     "process": set(),
     "analytics": {"matplotlib", "msgspec", "numpy"},
     "jesse_paper_mcp": {"anyio", "mcp", "msgspec"},
-    "cli": {"click", "msgspec", "plotext", "rich", "textual", "zmq"},
+    "cli": {"click", "msgspec", "plotext", "pyarrow", "rich", "textual", "zmq"},
 }
 
 
