@@ -22,6 +22,7 @@ import msgspec
 
 from jesse_paperd.config import Config, load
 from jesse_paperd.market.config import settings_of
+from jesse_paperd.process.notify import Notifier
 from jesse_paperd.process.zygote import Zygote
 from jesse_paperd.service.answers import Answers
 from jesse_paperd.service.feed import FeedKeeper
@@ -51,6 +52,7 @@ _GRACE_SECONDS = 5.0
 
 async def run(config: Config, layout: Layout, config_file: Path) -> None:
     """Serve until a signal to end comes."""
+    notifier = Notifier()
     registry = open_registry(layout)
     zygote = Zygote("jesse_paperd.trading.forked", layout.zygote, _ENGINE_ENVIRONMENT)
     ledgers = Ledgers(layout)
@@ -76,8 +78,12 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
     zygote.start()
     manager.reconcile()
     log.info("serving %s, home %s, project %s", config.endpoint, config.home, config.project)
+    notifier.ready(f"serving {config.endpoint}")
+    watching = asyncio.create_task(_show_life(notifier))
     await asyncio.wait({serving, asyncio.create_task(ending.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    notifier.stopping()
     log.info("ending; %d sessions live on", manager.running())
+    watching.cancel()
     serving.cancel()
     await server.close(_GRACE_SECONDS)
     await manager.close()
@@ -87,6 +93,13 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
     registry.close()
     with contextlib.suppress(asyncio.CancelledError):
         await serving
+
+
+async def _show_life(notifier: Notifier) -> None:
+    """Signs of life from the event loop, so that a daemon which hangs in it gives none."""
+    while notifier.watchdog_seconds is not None:
+        notifier.alive()
+        await asyncio.sleep(notifier.watchdog_seconds / 3)
 
 
 def take_lock(layout: Layout) -> int:

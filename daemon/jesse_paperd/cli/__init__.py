@@ -7,7 +7,19 @@ import sys
 import click
 
 import jesse_paperd
-from jesse_paperd.cli import analysis, diagnostics, doctor, following, mcp, results, run_paper, screens, sessions, setup
+from jesse_paperd.cli import (
+    analysis,
+    diagnostics,
+    doctor,
+    following,
+    mcp,
+    results,
+    run_paper,
+    screens,
+    service,
+    sessions,
+    setup,
+)
 from jesse_paperd.wire.errors import PaperError
 
 
@@ -69,6 +81,7 @@ for command in (
     doctor.doctor,
     setup.init,
     setup.keygen,
+    service.service,
     mcp.mcp,
     diagnostics.ping,
     diagnostics.raw,
