@@ -15,7 +15,7 @@ import numpy as np
 
 from jesse_paperd.store.journal import Facts, Progress
 from jesse_paperd.trading import jesse_core as jesse
-from jesse_paperd.trading.equity import EquityRuns, Valuation, daily_balances
+from jesse_paperd.trading.equity import EquityRuns, account_of, daily_balances
 from jesse_paperd.trading.intake import CLOSE, MINUTE, TIME, Intake, Rows, checksum, count_gaps
 from jesse_paperd.trading.ledger import Ledger, LogTap
 from jesse_paperd.trading.stepping import Market, first_touched
@@ -101,8 +101,10 @@ class Engine:
         self._strategy = create_strategy(settings)
         self._position = self._strategy.position
         self._ledger = Ledger(settings.exchange, settings.symbol, self._position)
-        self._valuation = Valuation(self._strategy, self._is_spot)
         self._equity = EquityRuns()
+        self._account = account_of(self._strategy)
+        self._valued = 0
+        self._filled_at_close = False
         self._balances = 0
         self._pending_leverage: int | None = None
         self._timeframe_ms = jesse.minutes_of(settings.timeframe) * MINUTE
@@ -145,7 +147,9 @@ class Engine:
             self._balances = min(self._balances, len(jesse.store.app.daily_balance) - 1)
             self._ledger.collect(self._facts, stopping=True)
             if self.progress.last_close is not None:
-                self._equity.revise_last(*self._sample(self.progress.last_close))
+                self._account = account_of(self._strategy)
+                equity, unrealized = self._account.at(self.progress.last_close)
+                self._equity.revise_last(equity, unrealized, self._account.in_position)
             closed = self._ledger.trades - before
         self.progress.phase = "ended"
         return closed
@@ -205,6 +209,7 @@ class Engine:
         for market in self._markets:
             market.load(rows[market.symbol], self._started_at)
         traded = self._traded
+        self._valued = traded.begins
         if self.progress.first_candle is None and len(traded.times) > traded.begins:
             first = int(traded.times[traded.begins])
             self.progress.first_candle = self.progress.started_at = first
@@ -222,6 +227,7 @@ class Engine:
                 decided += time == decision
                 self._pass(time, touched, decides=time == decision)
         finally:
+            self._value(traded.passed)
             done = {market.symbol: market.rows[market.begins : market.passed] for market in self._markets}
             self.progress.checksum = checksum(done, self.progress.checksum)
             self._note_progress()
@@ -251,7 +257,7 @@ class Engine:
     def _levels(self) -> list[float] | None:
         """The prices at which an order fills or the position is liquidated; None when there is none."""
         working = jesse.store.orders.get_active_orders(self.settings.exchange, self.settings.symbol)
-        levels = [float(order.price) for order in working if order.is_active]
+        levels = [float(order.price) for order in working if jesse.is_working(order)]
         if self._position.mode == "isolated" and self._position.is_open:
             levels.append(float(self._position.liquidation_price))
         return levels or None
@@ -260,8 +266,8 @@ class Engine:
         """Take the minutes before `time` (all that are left for None), in which nothing happens."""
         latest = -1
         for market in self._markets:
-            begin, end = market.next, len(market.times) if time is None else market.row_at(time)
-            if end <= begin:
+            end = len(market.times) if time is None else market.row_at(time)
+            if end <= market.next:
                 continue
             latest = max(latest, int(market.times[end - 1]))
             market.show(end)
@@ -269,8 +275,9 @@ class Engine:
             market.passed = end
             if market is self._traded:
                 self._position.current_price = market.rows[end - 1, CLOSE]
-                jesse.update_active_orders(market.exchange, market.symbol)
-                self._value(market.rows[begin:end, CLOSE], market.times[begin:end] + MINUTE)
+                if self._filled_at_close:
+                    jesse.update_active_orders(market.exchange, market.symbol)
+                    self._filled_at_close = False
         if latest >= 0:
             jesse.store.app.time = float(latest + MINUTE)
 
@@ -295,6 +302,8 @@ class Engine:
             self._strategy._execute()
         if traded in present:
             jesse.update_active_orders(traded.exchange, traded.symbol)
+        # Whether Jesse's list of active orders is stale until it is brought up to date in the next minute.
+        self._filled_at_close = bool(jesse.store.orders.to_execute)
         jesse.execute_market_orders()
         if time + MINUTE >= self._next_balance:
             jesse.save_balance()
@@ -303,19 +312,18 @@ class Engine:
         for market in present:
             market.passed = market.next
         self._ledger.collect(self._facts)
-        if traded in present:
-            self._equity.add(time + MINUTE, *self._sample(float(traded.rows[traded.next - 1, CLOSE])))
+        if (account := account_of(self._strategy)) != self._account:
+            self._value(traded.next - (traded in present))
+            self._account = account
         self._apply_leverage()
 
-    def _sample(self, price: float) -> tuple[float, float, bool]:
-        equity, unrealized = self._valuation.at(price)
-        return float(equity), float(unrealized), self._valuation.in_position
-
-    def _value(self, prices: Any, times: Any) -> None:
-        if self._valuation.in_position:
-            self._equity.extend_open(times, *self._valuation.at(prices))
-        else:
-            self._equity.extend(times, self._sample(float(prices[-1]))[0], False)
+    def _value(self, end: int) -> None:
+        """Sample the equity at the closes up to row `end`: the account has been the same since the last call."""
+        begin, traded = self._valued, self._traded
+        if end > begin:
+            times = traded.times[begin:end] + MINUTE
+            self._equity.extend(times, *self._account.at(traded.rows[begin:end, CLOSE]), self._account.in_position)
+            self._valued = end
 
     def _apply_leverage(self) -> None:
         """Apply a leverage that was asked for, if the session is flat: no position, no order working."""

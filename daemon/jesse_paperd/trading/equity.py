@@ -7,31 +7,30 @@ is the same: `save_daily_portfolio_balance`, `Position.pnl`, `Strategy.portfolio
 from __future__ import annotations
 
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jesse_paperd.store.journal import EquityRun
-from jesse_paperd.trading.jesse_core import currency, store
+from jesse_paperd.trading.jesse_core import currency, is_working, store
 
 Prices = Any
 """A price, or an array of them; what comes out has the same shape."""
 
 
-class Valuation:
-    """What the account is worth at any price of the traded symbol, while no order fills and nothing is decided."""
+class Account(NamedTuple):
+    """What the worth of the account at any price depends on."""
 
-    def __init__(self, strategy: Any, is_spot: bool) -> None:
-        self._strategy = strategy
-        self._position = strategy.position
-        self._wallet = strategy.position.exchange.assets
-        self._currency = currency()
-        self._is_spot = is_spot
+    qty: float
+    entry_price: float | None
+    wallet: float
+    in_flight: float  # value of the entry orders that work on a spot market, which the wallet lacks
+    is_spot: bool
 
     @property
     def in_position(self) -> bool:
-        return bool(self._position.qty != 0)
+        return self.qty != 0
 
     def at(self, price: Prices) -> tuple[Prices, Prices]:
         """Equity and unrealised profit at a price.
@@ -39,20 +38,33 @@ class Valuation:
         Equity is the wallet plus the unrealised profit; on spot, the quote balance plus entry orders in flight plus
         holdings.
         """
-        qty, entry = self._position.qty, self._position.entry_price
-        wallet = self._wallet[self._currency]
-        value = abs(price * qty)
+        value = abs(price * self.qty)
         profit = 0 * price
-        if self.in_position:
-            difference = value - abs(entry * qty)
-            profit = -difference if qty < 0 else difference
-        if not self._is_spot:
-            return wallet + profit, profit
-        in_flight = 0
-        for order in self._strategy.entry_orders:
-            if order.is_active:
-                in_flight += order.value
-        return (in_flight + value) * self._strategy.leverage + wallet, profit
+        if self.entry_price is not None and self.qty != 0:
+            difference = value - abs(self.entry_price * self.qty)
+            profit = -difference if self.qty < 0 else difference
+        if not self.is_spot:
+            return self.wallet + profit, profit
+        return self.in_flight + value + self.wallet, profit
+
+
+def account_of(strategy: Any) -> Account:
+    """The account of a strategy, now."""
+    position = strategy.position
+    is_spot = position.exchange.type == "spot"
+    in_flight = 0.0
+    if is_spot:
+        for order in strategy.entry_orders:
+            if is_working(order):
+                in_flight += float(order.value)
+    entry = position.entry_price
+    return Account(
+        qty=float(position.qty),
+        entry_price=None if entry is None else float(entry),
+        wallet=float(position.exchange.assets[currency()]),
+        in_flight=in_flight,
+        is_spot=is_spot,
+    )
 
 
 class EquityRuns:
@@ -75,17 +87,10 @@ class EquityRuns:
             self._first, self._samples, self._values = at, 1, values
         self._before_last, self._last, self._changed = self._last, at, True
 
-    def extend(self, times: NDArray[np.int64], equity: float, in_position: bool) -> None:
-        """Add samples of one and the same equity, without an open position's profit."""
-        self.add(int(times[0]), equity, 0.0, in_position)
-        if len(times) > 1:
-            self._samples += len(times) - 1
-            self._before_last, self._last = int(times[-2]), int(times[-1])
-
-    def extend_open(
-        self, times: NDArray[np.int64], equity: NDArray[np.float64], unrealized: NDArray[np.float64]
+    def extend(
+        self, times: NDArray[np.int64], equity: NDArray[np.float64], unrealized: NDArray[np.float64], in_position: bool
     ) -> None:
-        """Add samples of an open position."""
+        """Add samples of a stretch, all of them in a position or none."""
         starts = np.flatnonzero((equity[1:] != equity[:-1]) | (unrealized[1:] != unrealized[:-1])) + 1
         starts = np.concatenate(([0], starts))
         value, profit, first = equity[starts].tolist(), unrealized[starts].tolist(), times[starts].tolist()
@@ -93,16 +98,16 @@ class EquityRuns:
         if len(first) < len(times):
             ends = np.concatenate((starts[1:], [len(times)]))
             last, samples = times[ends - 1].tolist(), (ends - starts).tolist()
-        self.add(first[0], value[0], profit[0], True)
+        self.add(first[0], value[0], profit[0], in_position)
         self._samples += samples[0] - 1
         self._last = last[0]
         if len(first) > 1:
             self._finish_run()
             self._done.extend(
-                map(EquityRun, first[1:-1], last[1:-1], samples[1:-1], value[1:-1], profit[1:-1], repeat(True))
+                map(EquityRun, first[1:-1], last[1:-1], samples[1:-1], value[1:-1], profit[1:-1], repeat(in_position))
             )
             self._first, self._last, self._samples = first[-1], last[-1], samples[-1]
-            self._values = (value[-1], profit[-1], True)
+            self._values = (value[-1], profit[-1], in_position)
         if len(times) > 1:
             self._before_last = int(times[-2])
 

@@ -56,6 +56,7 @@ __all__ = [
     "execute_market_orders",
     "fill_orders",
     "generate_completed_candles",
+    "is_working",
     "jh",
     "minutes_of",
     "order_statuses",
@@ -109,6 +110,11 @@ def sort_execution_orders(orders: list[Any], minutes: Rows) -> list[Any]:
 
 
 backtest_mode._sort_execution_orders = sort_execution_orders
+
+
+def is_working(order: Any) -> bool:
+    """Whether an order is active. Reads the field where peewee keeps it: its accessor takes ten times as long."""
+    return bool(order.__data__.get("status") == order_statuses.ACTIVE)
 
 
 def aggregate(timeframe: str, minutes: Rows) -> Rows:
@@ -213,11 +219,9 @@ class BucketReads:
         array, index = larger.snapshot()
         return array[: index + 1]  # type: ignore[no-any-return]
 
-    def completed(self, exchange: str, symbol: str, timeframe: str, opens_at: int) -> None:
-        """A candle was just stored with the last minute in it: reading it now would store it once more."""
-        minutes, larger = candles(exchange, symbol, "1m"), candles(exchange, symbol, timeframe)
-        if larger[-1][0] == opens_at:  # after a gap Jesse may have put something later there
-            self._read[exchange, symbol, timeframe] = _last_rows(minutes, larger)
+    def completed(self, key: tuple[str, str, str], minutes: Any, larger: Any) -> None:
+        """A candle was just stored, last in its array, with the last minute in it: reading it would store it again."""
+        self._read[key] = _last_rows(minutes, larger)
 
 
 def _last_rows(minutes: Any, larger: Any) -> tuple[int, bytes, int, bytes]:

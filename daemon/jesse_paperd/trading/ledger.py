@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from jesse_paperd.store.journal import Facts, OrderRow, PositionRow, TradeRow
-from jesse_paperd.trading.jesse_core import MINUTE, candles, order_statuses, order_types, store
+from jesse_paperd.trading.jesse_core import MINUTE, candles, is_working, order_statuses, order_types, store
 
 #: Cancelled orders that Jesse keeps for `self.orders` while a position is open; a trailing stop makes one a candle.
 KEPT_ORDERS = 1_000
@@ -84,7 +84,7 @@ class Ledger:
 
     def _collect_orders(self, facts: Facts, numbers: dict[str, int]) -> None:
         for paper_id, (order, known) in list(self._open.items()):
-            final = order.status != order_statuses.ACTIVE
+            final = not is_working(order)
             # While an order works nothing of it changes: Jesse replaces orders, and gives them their role at once.
             if final or not known:
                 facts.orders.append(self._order_row(order, numbers))

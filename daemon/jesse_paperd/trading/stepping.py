@@ -37,6 +37,7 @@ class Market:
         self._reads = reads
         self._timeframes = [(timeframe, minutes_of(timeframe) * MINUTE) for timeframe in larger_timeframes()]
         self._minutes = candles(exchange, symbol, "1m")
+        self._larger = {timeframe: candles(exchange, symbol, timeframe) for timeframe in larger_timeframes()}
         self.rows: Rows = np.empty((0, 6))
         self.times: NDArray[np.int64] = np.empty(0, np.int64)
         self.begins = self.next = self.passed = self._offset = self._next_release = 0
@@ -101,11 +102,24 @@ class Market:
                 begin = int(minutes[:end, TIME].searchsorted(release.opens_at))
             completed = aggregate(release.timeframe, minutes[begin:end])
             completed[TIME] = release.opens_at
+            self._store(completed, release)
+
+    def _store(self, completed: Rows, release: Release) -> None:
+        """Put a larger candle where Jesse's `add_candle` would."""
+        larger = self._larger[release.timeframe]
+        array, index = larger.snapshot()
+        last = array[index, TIME] if index >= 0 else -1.0
+        if release.opens_at > last:
+            larger.append(completed)
+        elif release.opens_at == last:
+            array[index] = completed
+        else:  # after a gap a read may have stored a later candle already
             add_candle(
                 completed, self.exchange, self.symbol, release.timeframe, with_execution=False, with_generation=False
             )
-            if release.last == self.next - 1:
-                self._reads.completed(self.exchange, self.symbol, release.timeframe, release.opens_at)
+            return
+        if release.last == self.next - 1:
+            self._reads.completed((self.exchange, self.symbol, release.timeframe), self._minutes, larger)
 
 
 def first_touched(
