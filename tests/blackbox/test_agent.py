@@ -88,7 +88,7 @@ def test_every_mistake_of_an_agent_is_answered_with_what_to_do(daemon: Daemon):
         for tool in ("paper_stop", "paper_status", "paper_get_trades", "paper_get_equity", "paper_get_metrics"):
             said = await error(tool, session_id="never-was")
             assert said.endswith("[session_not_found]")
-            assert "paper_list_sessions" in said
+            assert "paper_list_sessions" in said or "paper_start" in said  # there may be none to list
         await answer("paper_start", **valid, session_id="mistaken")
         assert (await error("paper_start", **{**valid, "fee": 0.002}, session_id="mistaken")).endswith("[conflict]")
         await answer("paper_stop", session_id="mistaken")
