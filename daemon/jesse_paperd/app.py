@@ -79,11 +79,12 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
     manager.reconcile()
     log.info("serving %s, home %s, project %s", config.endpoint, config.home, config.project)
     notifier.ready(f"serving {config.endpoint}")
-    watching = asyncio.create_task(_show_life(notifier))
+    chores = [asyncio.create_task(chore) for chore in (_show_life(notifier), handlers.retain())]
     await asyncio.wait({serving, asyncio.create_task(ending.wait())}, return_when=asyncio.FIRST_COMPLETED)
     notifier.stopping()
     log.info("ending; %d sessions live on", manager.running())
-    watching.cancel()
+    for chore in chores:
+        chore.cancel()
     serving.cancel()
     await server.close(_GRACE_SECONDS)
     await manager.close()

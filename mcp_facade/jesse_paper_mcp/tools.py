@@ -206,6 +206,16 @@ TOOLS = (
         "disk. Use it when sessions are stale or cannot be started. Simulated money only.",
         core=False,
     ),
+    Tool(
+        p.PaperDeleteSession,
+        p.Deleted,
+        "Delete a session",
+        "Delete an ended paper trading session for good: its trades, equity, log and everything else about it. It "
+        "cannot be undone, so use it only when the user asks for it. A session that runs is refused: stop it first. "
+        "Simulated money only.",
+        destructive=True,
+        core=False,
+    ),
 )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 
 import jesse_paperd
 from jesse_paperd.process.zygote import Zygote
 from jesse_paperd.service.feed import FeedKeeper
+from jesse_paperd.service.maintenance import bytes_in
 from jesse_paperd.store.layout import Layout
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.rfc3339 import to_text
@@ -74,17 +74,6 @@ def daemon_health(
             )
             for m in list(feed.markets.values())[:200]
         ],
-        disk_used_mb=round(_used(layout) / _MB, 3),
+        disk_used_mb=round(bytes_in(layout.home) / _MB, 3),
         disk_free_mb=round(free, 3),
     )
-
-
-def _used(layout: Layout) -> int:
-    total = 0
-    for folder, _, files in os.walk(layout.home):
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118
-            except FileNotFoundError:
-                continue  # a session's file that went away meanwhile
-    return total

@@ -112,7 +112,11 @@ class FeedKeeper:
         wait = self._policy.first_seconds
         while self._followers:
             began = asyncio.get_running_loop().time()
-            await self._run()
+            try:
+                await self._run()
+            except Exception:
+                # No process to be had, or a line beyond all bounds: live sessions must not wait for ever for it.
+                log.exception("the feed could not be kept")
             if not self._followers:
                 return
             self.down_since = self.down_since or now_ms()

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -20,6 +21,7 @@ from jesse_paperd.process.zygote import Zygote
 from jesse_paperd.service.answers import Answers, ProcessView, stopped_from
 from jesse_paperd.service.daemon_health import daemon_health
 from jesse_paperd.service.feed import FeedKeeper
+from jesse_paperd.service.maintenance import Retention, archive, bytes_in, disk_use, sweep_candle_files
 from jesse_paperd.service.manager import SessionManager
 from jesse_paperd.service.preparation import new_session_id, prepare, whole_leverage
 from jesse_paperd.service.supervision import read_outcome, read_progress
@@ -64,7 +66,8 @@ class Handlers:
         self._readers = readers
         self._verifier = Verifier(layout, zygote)
         self._started_at = now_ms()
-        self._starting: dict[str, asyncio.Lock] = {}
+        #: By session; a lock lasts for as long as someone holds it or waits for it.
+        self._starting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._handlers: dict[type[wire.Operation], Callable[[Any, str], Awaitable[wire.Answer]]] = {
             wire.Ping: self.ping,
             wire.PaperStart: self.paper_start,
@@ -86,6 +89,9 @@ class Handlers:
             wire.PaperChart: self.paper_chart,
             wire.PaperReport: self.paper_report,
             wire.PaperHealth: self.paper_health,
+            wire.PaperDeleteSession: self.paper_delete_session,
+            wire.PaperArchiveSession: self.paper_archive_session,
+            wire.PaperDiskUse: self.paper_disk_use,
         }
 
     async def handle(self, body: wire.Operation, request_id: str) -> wire.Answer:
@@ -136,7 +142,6 @@ class Handlers:
             await self._manager.wait_running(session_id, self._config.start_seconds)
             if not existed:
                 await self._refuse_what_never_ran(session_id)
-        self._starting.pop(session_id, None)
         record = self._record(session_id)
         return await self._read(self._answers.started, record, self._view(session_id), existed and retried is None)
 
@@ -343,6 +348,45 @@ class Handlers:
         rows = await self._rows(self._registry.all())
         states = [row.status for row in rows]
         return await self._read(daemon_health, self._layout, self._zygote, self._feed, self._started_at, states)
+
+    async def paper_delete_session(self, body: wire.PaperDeleteSession, request_id: str) -> wire.Deleted:
+        record = self._record(body.session_id)
+        run = self._manager.run_of(body.session_id)
+        if run is not None and (record.desired != "stopped" or run.process is not None):
+            raise PaperError(
+                "conflict", f"session {body.session_id!r} has not ended", "stop it first with paper_stop, or archive it"
+            )
+        return await self._delete(record, (request_id, body))
+
+    async def _delete(self, record: Record, request: tuple[str, wire.Operation] | None) -> wire.Deleted:
+        freed = await self._read(bytes_in, self._layout.session(record.session_id).root)
+        deleted = wire.Deleted(session_id=record.session_id, freed_mb=freed / 1_000_000)
+        self._manager.abandon(record.session_id)
+        self._manager.remove(record.session_id, (*request, deleted) if request is not None else None)
+        self._answers.forget(record.session_id)
+        if not self._starting:
+            sweep_candle_files(self._layout, self._registry.all())
+        return deleted
+
+    async def retain(self) -> None:
+        """Delete what `retention_days` says, looking every hour. Does not return."""
+        retention = Retention(self._config.retention_days)
+        while True:
+            try:
+                ended = {r.session_id: r.ended_at for r in self._registry.all() if r.ended_at is not None}
+                for session_id in retention.due(ended, now_ms(), time.monotonic()):
+                    await self._delete(self._record(session_id), None)
+                    log.info("deleted session %s: it ended %g days ago", session_id, self._config.retention_days)
+            except Exception:
+                log.exception("what has expired could not be deleted")
+            await asyncio.sleep(3600)
+
+    async def paper_archive_session(self, body: wire.PaperArchiveSession, _request_id: str) -> wire.Archived:
+        return await self._read(archive, self._layout, self._record(body.session_id))
+
+    async def paper_disk_use(self, _body: wire.PaperDiskUse, _request_id: str) -> wire.DiskUse:
+        rows = await self._rows(self._registry.all())
+        return await self._read(disk_use, self._layout, {row.session_id: row.status for row in rows})
 
     def _record(self, session_id: str) -> Record:
         record = self._registry.get(session_id)

@@ -25,6 +25,7 @@ from jesse_paperd.store.layout import Layout
 from jesse_paperd.store.registry import Registry
 from jesse_paperd.store.sqlite import schema_version
 from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.wire.protocol import Operation, Reply
 
 log = logging.getLogger(__name__)
 
@@ -145,8 +146,11 @@ class SessionManager:
             run.cancel()
             self._forget(session_id)
 
-    def remove(self, session_id: str) -> None:
+    def remove(self, session_id: str, request: tuple[str, Operation, Reply] | None = None) -> None:
         """Remove an ended session: its files, and what the registry has of it. What is cut off is undone or finished.
+
+        Args:
+            request: the request that asked for it, and its reply: a retry is answered with that.
 
         Raises:
             PaperError: `conflict` while a process has its lease, `storage_failed`; then nothing is removed.
@@ -158,7 +162,7 @@ class SessionManager:
                 with Lease(files.lease):
                     files.root.rename(removed)
             try:
-                self._registry.remove(session_id)
+                self._registry.remove(session_id, request)
             except PaperError:
                 removed.rename(files.root)
                 raise

@@ -7,6 +7,7 @@
     sessions/<id>/log, log.1        session    its log, with the traceback of a failure
     sessions/<id>/doorbell          session    datagram socket: "look again" (process/doorbell.py)
     candles/files/<digest>.npy      daemon     replay files, parsed once, named by their content
+    archives/<id>.tar.gz            daemon     sessions packed by jesse-paper archive
     candles/<exchange>.sqlite       feed       closed 1m candles; the first final version wins
     candles/feed.lock               feed       held while it lives: there is never a second one
     run/lock                        daemon     held while it lives, taken before the socket is bound
@@ -77,6 +78,10 @@ class Layout:
         return self.home / "candles" / "files"
 
     @property
+    def archives(self) -> Path:
+        return self.home / "archives"
+
+    @property
     def run(self) -> Path:
         return self.home / "run"
 
@@ -123,7 +128,8 @@ class Layout:
             PaperError: `storage_failed`, with the command that mends it.
         """
         try:
-            for folder in (self.home, self.sessions, self.candle_files, self.run, self.zygote, self.log.parent):
+            folders = (self.sessions, self.candle_files, self.archives, self.run, self.zygote, self.log.parent)
+            for folder in (self.home, *folders):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             status = self.home.stat()
         except OSError as error:

@@ -178,11 +178,14 @@ class Registry:
             )
             self._mark(request_id, body, spec.session_id)
 
-    def remove(self, session_id: str) -> None:
-        """Forget a session and the requests about it."""
+    def remove(self, session_id: str, request: tuple[str, Operation, Reply] | None = None) -> None:
+        """Forget a session and the requests about it, but for the one that asked for it, with its reply."""
         with self._transaction():
             self._db.execute("DELETE FROM requests WHERE session_id = ?", (session_id,))
             self._db.execute("DELETE FROM sessions WHERE session_id = ?", (session_id,))
+            if request is not None:
+                request_id, body, reply = request
+                self._mark(request_id, body, session_id, reply)
 
     def want_stopped(self, session_id: str, request_id: str, body: Operation) -> None:
         """A session that is meant to end."""

@@ -311,6 +311,22 @@ class PaperReport(Operation, tag="paper_report", frozen=True):
     session_id: SessionId
 
 
+class PaperDeleteSession(Operation, tag="paper_delete_session", frozen=True):
+    """Delete an ended session for good: its ledger, its log, its strategy's snapshot. Refused while it runs."""
+
+    session_id: SessionId
+
+
+class PaperArchiveSession(Operation, tag="paper_archive_session", frozen=True):
+    """Pack a session, running or ended, into one file in the daemon's home."""
+
+    session_id: SessionId
+
+
+class PaperDiskUse(Operation, tag="paper_disk_use", frozen=True):
+    """What takes how much of the disk in the daemon's home."""
+
+
 class PaperHealth(Operation, tag="paper_health", frozen=True):
     """The daemon's own health: engine, feed, sessions by state, versions, disk."""
 
@@ -336,6 +352,9 @@ Request = (
     | PaperChart
     | PaperReport
     | PaperHealth
+    | PaperDeleteSession
+    | PaperArchiveSession
+    | PaperDiskUse
 )
 
 
@@ -812,6 +831,40 @@ class DaemonHealth(Answer, tag="health", frozen=True):
     disk_free_mb: float = 0.0
 
 
+class Deleted(Answer, tag="deleted", frozen=True):
+    """A session that is no more, and what deleting it gave back."""
+
+    session_id: str
+    freed_mb: float
+
+
+class Archived(Answer, tag="archived", frozen=True):
+    """A session's archive, on the daemon's machine."""
+
+    session_id: str
+    path: str
+    size_mb: float
+
+
+class DiskShare(Struct, kw_only=True, frozen=True):
+    """What a session's files take."""
+
+    session_id: str
+    status: SessionState
+    used_mb: float
+
+
+class DiskUse(Answer, tag="disk_use", frozen=True):
+    """What takes how much of the disk, in megabytes of 1,000,000 bytes; sessions with the largest first."""
+
+    home: str
+    used_mb: float
+    free_mb: float
+    candles_mb: float
+    archives_mb: float
+    sessions: list[DiskShare]
+
+
 Reply = (
     Failure
     | Pong
@@ -833,6 +886,9 @@ Reply = (
     | Chart
     | Report
     | DaemonHealth
+    | Deleted
+    | Archived
+    | DiskUse
 )
 
 
@@ -862,4 +918,6 @@ READ_ONLY: frozenset[type[Operation]] = frozenset(REQUESTS.values()) - {
     PaperStop,
     PaperUpdateSession,
     PaperRestart,
+    PaperDeleteSession,
+    PaperArchiveSession,
 }
