@@ -77,7 +77,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(target=sessions, speed=st.sampled_from(list(SPEEDS)))
     def start(self, speed: str) -> Any:
-        if len(self.known) >= 4 or self.starved:
+        if len(self.known) >= 4:
             return multiple()
         session_id = f"run{self.runs}_{len(self.known)}"
         start_trading(self.daemon, session_id, speed=SPEEDS[speed])

@@ -22,7 +22,7 @@ from jesse_paperd.service.supervision import Conclude, Supervision, read_progres
 from jesse_paperd.store import journal
 from jesse_paperd.store.journal import Journal
 from jesse_paperd.store.layout import Layout
-from jesse_paperd.store.registry import Registry
+from jesse_paperd.store.registry import Record, Registry
 from jesse_paperd.store.sqlite import schema_version
 from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.protocol import Operation, Reply
@@ -57,8 +57,12 @@ class SessionManager:
     def reconcile(self) -> None:
         """Make what runs what should run. Returns at once; adopting and starting go on by themselves."""
         self._tidy()
+        began = time.monotonic()
         for record in self._registry.unended():
-            self.start(record.session_id)
+            self._supervise(record)
+        adopted = sum(run.process is not None for run in self._runs.values())
+        took = (time.monotonic() - began) * 1000
+        log.info("%d sessions should run; %d live and were adopted in %.0f ms", len(self._runs), adopted, took)
 
     def run_of(self, session_id: str) -> Supervision | None:
         """The supervision of a session, or None once it ended."""
@@ -71,17 +75,8 @@ class SessionManager:
     def start(self, session_id: str) -> None:
         """Begin to supervise a session that the registry wants to run."""
         record = self._registry.get(session_id)
-        if record is None or session_id in self._runs:
-            return
-        self._feed.follow(record.spec)
-        self._runs[session_id] = Supervision(
-            self._layout.session(session_id),
-            self._config,
-            self._registry,
-            self._zygote,
-            self._conclude,
-            lambda: self._forget(session_id),
-        )
+        if record is not None and session_id not in self._runs:
+            self._supervise(record)
 
     async def wait_running(self, session_id: str, seconds: float) -> None:
         """Wait until a session is running or has ended, at most so long."""
@@ -175,6 +170,18 @@ class SessionManager:
     async def close(self) -> None:
         """Let go of all sessions; they live on."""
         await asyncio.gather(*(run.cancel() for run in self._runs.values()), return_exceptions=True)
+
+    def _supervise(self, record: Record) -> None:
+        session_id = record.session_id
+        self._feed.follow(record.spec)
+        self._runs[session_id] = Supervision(
+            self._layout.session(session_id),
+            self._config,
+            self._registry,
+            self._zygote,
+            self._conclude,
+            lambda: self._forget(session_id),
+        )
 
     def _forget(self, session_id: str) -> None:
         self._runs.pop(session_id, None)

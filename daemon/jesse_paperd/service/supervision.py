@@ -163,9 +163,9 @@ class Supervision:
             return False
 
     async def _live(self) -> bool:
-        if await self._concluded():
-            return True
         if self.process is None:
+            if await self._concluded():
+                return True
             self.process = self._adopt() or await self._launch()
         if self.process is not None:
             self._code, self.reason, self.next_try = "", "", None
@@ -189,10 +189,6 @@ class Supervision:
         outcome = read_outcome(self._files)
         if outcome is None:
             return False
-        if self.process is not None:
-            # It has written its end and is leaving.
-            await self.process.died()
-            self._bury()
         await self._conclude(record, outcome)
         self._end()
         return True
@@ -236,7 +232,7 @@ class Supervision:
         descriptor = watch(identity) if identity is not None else None
         if identity is None or descriptor is None:
             return None
-        log.info("adopted session %s, pid %d", self.session_id, identity.pid)
+        log.debug("adopted session %s, pid %d", self.session_id, identity.pid)
         process = Process(identity, descriptor)
         if 0 < schema_version(self._files.journal) < journal.VERSION:
             log.info("session %s runs an older version: it is started again", self.session_id)
