@@ -38,7 +38,7 @@ ROOTS = {"app", "foreground"}
 OUTSIDE: dict[str, set[str]] = {
     "wire": {"msgspec", "zmq"},
     "process": set(),
-    "analytics": {"matplotlib", "msgspec", "numpy"},
+    "analytics": {"PIL", "matplotlib", "msgspec", "numpy"},
     "jesse_paper_mcp": {"anyio", "mcp", "msgspec"},
     "cli": {"click", "msgspec", "plotext", "pyarrow", "rich", "textual", "zmq"},
 }
