@@ -102,7 +102,8 @@ class Engine:
         self._position = self._strategy.position
         self._ledger = Ledger(settings.exchange, settings.symbol, self._position)
         self._equity = EquityRuns()
-        self._account = account_of(self._strategy)
+        self._currency = jesse.currency()
+        self._account = account_of(self._strategy, self._currency)
         self._valued = 0
         self._filled_at_close = False
         self._balances = 0
@@ -147,7 +148,7 @@ class Engine:
             self._balances = min(self._balances, len(jesse.store.app.daily_balance) - 1)
             self._ledger.collect(self._facts, stopping=True)
             if self.progress.last_close is not None:
-                self._account = account_of(self._strategy)
+                self._account = account_of(self._strategy, self._currency)
                 equity, unrealized = self._account.at(self.progress.last_close)
                 self._equity.revise_last(equity, unrealized, self._account.in_position)
             closed = self._ledger.trades - before
@@ -312,7 +313,7 @@ class Engine:
         for market in present:
             market.passed = market.next
         self._ledger.collect(self._facts)
-        if (account := account_of(self._strategy)) != self._account:
+        if (account := account_of(self._strategy, self._currency)) != self._account:
             self._value(traded.next - (traded in present))
             self._account = account
         self._apply_leverage()

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jesse_paperd.store.journal import EquityRun
-from jesse_paperd.trading.jesse_core import currency, is_working, store
+from jesse_paperd.trading.jesse_core import is_working, store
 
 Prices = Any
 """A price, or an array of them; what comes out has the same shape."""
@@ -48,8 +48,8 @@ class Account(NamedTuple):
         return self.in_flight + value + self.wallet, profit
 
 
-def account_of(strategy: Any) -> Account:
-    """The account of a strategy, now."""
+def account_of(strategy: Any, currency: str) -> Account:
+    """The account of a strategy, now. `currency` is the key of the wallet that Jesse's balance samples read."""
     position = strategy.position
     is_spot = position.exchange.type == "spot"
     in_flight = 0.0
@@ -61,7 +61,7 @@ def account_of(strategy: Any) -> Account:
     return Account(
         qty=float(position.qty),
         entry_price=None if entry is None else float(entry),
-        wallet=float(position.exchange.assets[currency()]),
+        wallet=float(position.exchange.assets[currency]),
         in_flight=in_flight,
         is_spot=is_spot,
     )
