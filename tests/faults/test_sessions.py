@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import json
 import os
 import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
-from tests.support.breaking import PACED, children, frozen, short_candles, start_trading, zygote_of
+from tests.support.breaking import PACED, children, facts_of, frozen, short_candles, start_trading, zygote_of
 from tests.support.daemon import Daemon, Project, eventually, running_daemon, strategy_source
 
 pytestmark = pytest.mark.xdist_group("sessions")
@@ -62,6 +65,33 @@ _UNSTOPPABLE = """\
 """
 
 
+_CHANCE = """\
+import os
+from jesse.strategies import Strategy
+
+class TakesChances(Strategy):
+    @property
+    def heads(self):
+        return os.urandom(1)[0] < 64
+
+    def should_long(self):
+        return self.heads
+
+    def go_long(self):
+        self.buy = 0.01, self.price * 0.9999
+
+    def on_open_position(self, order):
+        self.stop_loss = self.position.qty, self.price * 0.99
+
+    def should_cancel_entry(self):
+        return self.heads
+
+    def update_position(self):
+        if self.heads:
+            self.liquidate()
+"""
+
+
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     project = Project(tmp_path_factory.mktemp("project"))
@@ -71,6 +101,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     project.add("Unstoppable", strategy_source("Unstoppable", extra=_UNSTOPPABLE))
     project.add("LoopsAtImport", strategy_source("LoopsAtImport", top="while True: pass"))
     project.add("BurnsCpu", strategy_source("BurnsCpu", extra="    def before(self):\n        sum(range(10**6))\n"))
+    project.add("TakesChances", _CHANCE)
     project.add("Prints", strategy_source("Prints", extra="    def before(self):\n        print('x' * 2_000_000)\n"))
     with running_daemon(project.root, CONFIG) as running:
         yield running
@@ -85,6 +116,40 @@ def failed(daemon: Daemon, strategy: str) -> wire.Status:
     assert status.status == "failed"
     eventually("its process has left", lambda: strategy not in daemon.session_pids())
     return status
+
+
+def test_a_strategy_that_is_not_deterministic_keeps_its_history_through_every_restart(daemon: Daemon) -> None:
+    daemon.start_session(
+        session_id="chance",
+        strategy="TakesChances",
+        timeframe="5m",
+        feed=f"replay:{short_candles()}",
+        speed=60 * 300.0,
+    )
+    journal = daemon.layout.session("chance").journal
+    kept: dict[str, list[Any]] = {"trades": [], "equity": []}
+    for kill in range(2):
+        wanted = len(kept["trades"]) + 5
+        eventually("it trades on", lambda n=wanted: daemon.status("chance").metrics.total_trades > n)
+        with frozen(daemon.session_pids()["chance"]):
+            facts = facts_of(journal)
+            os.kill(daemon.session_pids()["chance"], signal.SIGKILL)
+        assert facts["trades"][: len(kept["trades"])] == kept["trades"]
+        assert facts["equity"][: len(kept["equity"])] == kept["equity"]
+        kept = {"trades": facts["trades"], "equity": facts["equity"][:-1]}  # the last run may go on
+        eventually("it was started again", lambda n=kill: daemon.status("chance").health.restarts > n)
+    assert daemon.status("chance").health.state == "diverged"
+    daemon.stop_session("chance")
+    facts = facts_of(journal)
+    assert facts["trades"][: len(kept["trades"])] == kept["trades"]
+    assert [trade[0] for trade in facts["trades"]] == list(range(1, len(facts["trades"]) + 1))
+    orders = {order[0]: order for order in facts["orders"]}
+    assert {order[12] for order in orders.values()} <= {"EXECUTED", "CANCELED"}
+    for trade in facts["trades"]:
+        assert {orders[order_id][2] for order_id in json.loads(trade[-1])} == {trade[1]}
+    samples = [(first, last, count) for first, last, count, *_ in facts["equity"]]
+    assert all(last < following for (_, last, _), (following, _, _) in itertools.pairwise(samples))
+    assert sum(count for _, _, count in samples) == daemon.status("chance").health.candles + 1
 
 
 def test_a_frozen_session_shows_as_stalled_and_recovers(daemon: Daemon) -> None:

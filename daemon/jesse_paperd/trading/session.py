@@ -41,9 +41,10 @@ from jesse_paperd.store.layout import Layout, SessionFiles
 from jesse_paperd.store.registry import Intents, now_ms
 from jesse_paperd.store.spec import SessionSpec
 from jesse_paperd.store.strategy_source import digest_of
+from jesse_paperd.trading.continuation import Continuation
 from jesse_paperd.trading.engine import Engine, EngineSettings
 from jesse_paperd.trading.jesse_core import store
-from jesse_paperd.trading.replay_check import ReplayCheck
+from jesse_paperd.trading.replay_check import Divergence, ReplayCheck
 from jesse_paperd.trading.strategy import last_line, load_strategy
 from jesse_paperd.wire.errors import PaperError
 
@@ -89,6 +90,7 @@ class Session:
         self._journal: Journal
         self._stored: Progress | None = None
         self._replayed = False
+        self._continuation: Continuation | None = None
         self._seen_intent = 0
         self._block = 1
         self._busy: tuple[float, float] | None = None
@@ -185,26 +187,35 @@ class Session:
     def _replay(self, reader: JournalReader, stored: Progress) -> None:
         """Step what was consumed before, comparing with the journal instead of writing."""
         assert stored.last_candle is not None
-        check = ReplayCheck(reader)
+        check, continuation = ReplayCheck(reader), Continuation()
+
+        def compare() -> list[Divergence]:
+            facts = self._engine.take_facts()
+            continuation.watch(facts)
+            return check.compare(facts, self._engine.progress)
+
         asked = [(at, detail) for _, at, kind, detail in reader.events() if kind == "leverage_asked"]
         stops = [(at - MINUTE, detail["to"], detail["seq"]) for at, d in asked for detail in [msgspec.json.decode(d)]]
         divergences = []
         for last, leverage, seq in [*stops, (stored.last_candle, None, None)]:
             while rows := self._next_block(last):
                 self._advance(rows)
-                divergences += check.compare(self._engine.take_facts(), self._engine.progress)
+                divergences += compare()
                 self._beat()
                 if self._leaving:
                     raise _Left
             if leverage is not None:
                 self._engine.set_leverage(leverage)
                 self._seen_intent = seq
-        divergences += check.compare(self._engine.take_facts(), self._engine.progress)
+        divergences += compare()
         divergences += check.finish(self._engine.progress)
         events: list[tuple[str, dict[str, object]]] = [("restarted", {"pid": os.getpid()})]
         if divergences:
             log.warning("the replay differs from the journal: %s", divergences[0])
             events += [("diverged", msgspec.to_builtins(divergence)) for divergence in divergences[:1]]
+            if (catching_up := continuation.begin(reader, stored.last_candle + MINUTE)) is not None:
+                self._journal.commit(catching_up, stored)
+                self._continuation = continuation
         self._commit(events=events)
 
     def _next_block(self, last: int) -> dict[str, Any] | None:
@@ -282,6 +293,8 @@ class Session:
         self, events: list[tuple[str, dict[str, object]]] | None = None, outcome: Outcome | None = None
     ) -> None:
         facts = self._engine.take_facts()
+        if self._continuation is not None:
+            facts = self._continuation.apply(facts)
         progress = self._engine.progress
         at = (progress.last_candle or progress.started_at or 0) + (MINUTE if progress.last_candle else 0)
         facts.events += [(at, kind, detail) for kind, detail in events or []]
