@@ -4,6 +4,7 @@ engine.py        Engine: candles in, facts out
 ├── intake.py        minutes as they come: order, gaps, gap filling, checksum
 ├── warmup.py        when enough candles are there to start
 ├── stepping.py      quiet minutes in bulk, eventful minutes through Jesse
+├── market.py        one market's minutes, and the larger candles they complete
 ├── ledger.py        Jesse's orders, trades and position → journal rows
 ├── equity.py        equity at each 1m close → runs
 └── jesse_core.py    every private function of Jesse that the above leans on

@@ -1,125 +1,201 @@
-"""One market's minutes on their way into Jesse's store, and which of them anything can happen in.
+"""Which minutes anything can happen in, and stepping them in Jesse's order.
 
 Nothing can happen in a minute that completes no candle of the traded timeframe and whose prices reach no order: such
-quiet minutes are put into the store together. Larger candles are released as Jesse's timestamp replay releases them:
-each by the minute that completes it, or, when its last minutes are missing, by the next minute there is.
+quiet minutes are put into the store together. The others are stepped one by one.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jesse_paperd.trading.intake import CLOSE, HIGH, LOW, MINUTE, OPEN, TIME, Rows
-from jesse_paperd.trading.jesse_core import BucketReads, add_candle, aggregate, candles, larger_timeframes, minutes_of
+from jesse_paperd.store.journal import Facts, Progress
+from jesse_paperd.trading import jesse_core as jesse
+from jesse_paperd.trading.equity import EquityRuns, account_of
+from jesse_paperd.trading.intake import CLOSE, MINUTE, Rows, checksum, count_gaps
+from jesse_paperd.trading.ledger import Ledger
+from jesse_paperd.trading.market import Market
+from jesse_paperd.trading.settings import EngineSettings
+
+DAY = 86_400_000
 
 
-class Release(NamedTuple):
-    """A larger candle that becomes complete: by which row, of which timeframe, and its last row."""
+class Stepper:
+    """Takes rows from the session's start on, and tells ledger, equity and progress what became of them.
 
-    due: int
-    timeframe: str
-    last: int
-    opens_at: int
-
-
-class Market:
-    """The rows of one symbol in the stretch that is being stepped.
-
-    `next` is the first row that Jesse's store does not have yet, `passed` the first of a minute that is not over.
+    Args:
+        after_minute: called after each minute in which something may have happened.
     """
 
-    def __init__(self, exchange: str, symbol: str, reads: BucketReads) -> None:
-        self.exchange = exchange
-        self.symbol = symbol
-        self._reads = reads
-        self._timeframes = [(timeframe, minutes_of(timeframe) * MINUTE) for timeframe in larger_timeframes()]
-        self._minutes = candles(exchange, symbol, "1m")
-        self._larger = {timeframe: candles(exchange, symbol, timeframe) for timeframe in larger_timeframes()}
-        self.rows: Rows = np.empty((0, 6))
-        self.times: NDArray[np.int64] = np.empty(0, np.int64)
-        self.begins = self.next = self.passed = self._offset = self._next_release = 0
-        self._releases: list[Release] = []
+    def __init__(
+        self,
+        settings: EngineSettings,
+        strategy: Any,
+        started_at: int,
+        reads: jesse.BucketReads,
+        ledger: Ledger,
+        equity: EquityRuns,
+        progress: Progress,
+        after_minute: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._strategy = strategy
+        self._position = strategy.position
+        self._started_at = started_at
+        self._ledger = ledger
+        self._equity = equity
+        self._progress = progress
+        self._after_minute = after_minute
+        self._timeframe_ms = jesse.minutes_of(settings.timeframe) * MINUTE
+        self._markets = [Market(settings.exchange, symbol, reads) for symbol in sorted(settings.symbols)]
+        self._traded = next(market for market in self._markets if market.symbol == settings.symbol)
+        # Jesse's schedule: the first sample after 1,440 candles and one more minute, then each day.
+        self._next_balance = started_at + DAY + MINUTE
+        self._currency = jesse.currency()
+        self._account = account_of(strategy, self._currency)
+        self._valued = 0
+        self._filled_at_close = False
+        self._facts = Facts()
 
-    def load(self, rows: Rows, started_at: int) -> None:
-        """Begin a stretch. Row 0 is then the last minute that the store has, if it has any."""
-        self.begins = 1 if len(self._minutes) else 0
-        self.rows = np.concatenate((self._minutes[-1][None], rows)) if self.begins else rows
-        self.times = self.rows[:, TIME].astype(np.int64)
-        self.next = self.passed = self.begins
-        self._offset = len(self._minutes) - self.begins
-        self._releases = self._plan(started_at) if len(rows) else []
-        self._next_release = 0
+    def step(self, rows: dict[str, Rows], facts: Facts) -> None:
+        """Step whole minutes. Whatever the strategy raises, the minutes before are counted and valued."""
+        self._facts = facts
+        for market in self._markets:
+            market.load(rows[market.symbol], self._started_at)
+        traded = self._traded
+        self._valued = traded.begins
+        if self._progress.first_candle is None and len(traded.times) > traded.begins:
+            first = int(traded.times[traded.begins])
+            self._progress.first_candle = self._progress.started_at = first
+            self._equity.add(first, float(self._settings.starting_balance), 0.0, False)
+        decisions = traded.times[traded.decides(self._timeframe_ms)].tolist()
+        lowest, highest = traded.reach()
+        try:
+            decided = 0
+            while True:
+                decision = decisions[decided] if decided < len(decisions) else None
+                time, touched = self._next_eventful(decision, lowest, highest)
+                self._pass_quietly(time)
+                if time is None:
+                    break
+                decided += time == decision
+                self._pass(time, touched, decides=time == decision)
+        finally:
+            self._value(traded.passed)
+            done = {market.symbol: market.rows[market.begins : market.passed] for market in self._markets}
+            self._progress.checksum = checksum(done, self._progress.checksum)
+            self._note_progress()
 
-    def _plan(self, started_at: int) -> list[Release]:
-        times = self.times
-        plan: list[Release] = []
-        for timeframe, length in self._timeframes:
-            buckets = times // length * length
-            completes = times + MINUTE == buckets + length
-            for row in (np.flatnonzero(completes[self.begins :]) + self.begins).tolist():
-                plan.append(Release(row, timeframe, row, int(buckets[row])))
-            # What ended by the session's start was released with the warm-up.
-            left = (buckets[1:] != buckets[:-1]) & ~completes[:-1] & (buckets[:-1] + length > started_at)
-            for row in np.flatnonzero(left).tolist():
-                plan.append(Release(row + 1, timeframe, row, int(buckets[row])))
-        plan.sort()
-        return plan
+    def _next_eventful(self, decision: int | None, lowest: Any, highest: Any) -> tuple[int | None, bool]:
+        """Opening time of the next minute in which something can happen, and whether its prices reach an order.
 
-    def reach(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Lowest and highest price of each minute, the jump from the previous close to its open included."""
-        previous = np.concatenate((self.rows[:1, OPEN], self.rows[:-1, CLOSE]))
-        lowest = np.minimum(np.minimum(self.rows[:, LOW], self.rows[:, OPEN]), previous)
-        highest = np.maximum(np.maximum(self.rows[:, HIGH], self.rows[:, OPEN]), previous)
-        return lowest, highest
+        That is the next decision, or earlier a minute that reaches an order or at which the balance is due; None when
+        there is none in this stretch.
+        """
+        traded, time = self._traded, decision
+        due = self._next_balance - MINUTE
+        if time is None or due < time:
+            rows = ((market, max(market.row_at(due), market.next)) for market in self._markets)
+            times = [int(market.times[row]) for market, row in rows if row < len(market.times)]
+            time = min([*times, *([] if time is None else [time])], default=None)
+        levels = self._levels()
+        if levels is not None:
+            end = len(traded.times) if time is None else traded.row_at(time + MINUTE)
+            if traded.next < end:
+                price = float(traded.rows[max(traded.next - 1, 0), CLOSE])
+                row = first_touched(lowest, highest, traded.next, end, price, levels)
+                if row < end:
+                    return int(traded.times[row]), True
+        return time, False
 
-    def row_at(self, time: int) -> int:
-        """The first row that is not earlier than a time."""
-        return int(self.times.searchsorted(time))
+    def _levels(self) -> list[float] | None:
+        """The prices at which an order fills or the position is liquidated; None when there is none."""
+        working = jesse.store.orders.get_active_orders(self._settings.exchange, self._settings.symbol)
+        levels = [float(order.price) for order in working if jesse.is_working(order)]
+        if self._position.mode == "isolated" and self._position.is_open:
+            levels.append(float(self._position.liquidation_price))
+        return levels or None
 
-    def decides(self, timeframe_ms: int) -> list[int]:
-        """The rows at whose close the candle of a timeframe completes."""
-        rows = np.flatnonzero((self.times[self.begins :] + MINUTE) % timeframe_ms == 0) + self.begins
-        return rows.tolist()  # type: ignore[no-any-return]
+    def _pass_quietly(self, time: int | None) -> None:
+        """Take the minutes before `time` (all that are left for None), in which nothing happens."""
+        latest = -1
+        for market in self._markets:
+            end = len(market.times) if time is None else market.row_at(time)
+            if end <= market.next:
+                continue
+            latest = max(latest, int(market.times[end - 1]))
+            market.show(end)
+            market.release()
+            market.passed = end
+            if market is self._traded:
+                self._position.current_price = market.rows[end - 1, CLOSE]
+                if self._filled_at_close:
+                    jesse.update_active_orders(market.exchange, market.symbol)
+                    self._filled_at_close = False
+        if latest >= 0:
+            jesse.store.app.time = float(latest + MINUTE)
 
-    def show(self, end: int) -> None:
-        """Make the minutes up to row `end` visible in Jesse's store, without what they complete."""
-        if end > self.next:
-            self._minutes.append_multiple(self.rows[self.next : end])
-            self.next = end
+    def _pass(self, time: int, touched: bool, decides: bool) -> None:
+        """Take one minute in which something may happen, in the order of Jesse's timestamp replay."""
+        traded = self._traded
+        jesse.store.app.time = float(time + MINUTE)
+        present = [m for m in self._markets if m.next < len(m.times) and m.times[m.next] == time]
+        # All markets' candles are visible before any of them has effects.
+        for market in present:
+            market.show(market.next + 1)
+        for market in present:
+            if market is traded:
+                row = market.next - 1
+                if touched:
+                    before = market.rows[row - 1, CLOSE] if row else None
+                    jesse.fill_orders(market.rows[row], market.exchange, market.symbol, before)
+                else:
+                    self._position.current_price = market.rows[row, CLOSE]
+            market.release()
+        if decides:
+            self._strategy._execute()
+        if traded in present:
+            jesse.update_active_orders(traded.exchange, traded.symbol)
+        # Whether Jesse's list of active orders is stale until it is brought up to date in the next minute.
+        self._filled_at_close = bool(jesse.store.orders.to_execute)
+        jesse.execute_market_orders()
+        if time + MINUTE >= self._next_balance:
+            jesse.save_balance()
+            while self._next_balance <= time + MINUTE:
+                self._next_balance += DAY
+        for market in present:
+            market.passed = market.next
+        self._ledger.collect(self._facts)
+        if (account := account_of(self._strategy, self._currency)) != self._account:
+            self._value(traded.next - (traded in present))
+            self._account = account
+        self._after_minute()
 
-    def release(self) -> None:
-        """Release the larger candles that the visible minutes complete, each once."""
-        while self._next_release < len(self._releases) and self._releases[self._next_release].due < self.next:
-            release = self._releases[self._next_release]
-            self._next_release += 1
-            minutes = self._minutes.array
-            end = self._offset + release.last + 1
-            begin = self.row_at(release.opens_at) + self._offset
-            if begin == self._offset:  # it may begin before this stretch
-                begin = int(minutes[:end, TIME].searchsorted(release.opens_at))
-            completed = aggregate(release.timeframe, minutes[begin:end])
-            completed[TIME] = release.opens_at
-            self._store(completed, release)
+    def _value(self, end: int) -> None:
+        """Sample the equity at the closes up to row `end`: the account has been the same since the last call."""
+        begin, traded = self._valued, self._traded
+        if end > begin:
+            times = traded.times[begin:end] + MINUTE
+            self._equity.extend(times, *self._account.at(traded.rows[begin:end, CLOSE]), self._account.in_position)
+            self._valued = end
 
-    def _store(self, completed: Rows, release: Release) -> None:
-        """Put a larger candle where Jesse's `add_candle` would."""
-        larger = self._larger[release.timeframe]
-        array, index = larger.snapshot()
-        last = array[index, TIME] if index >= 0 else -1.0
-        if release.opens_at > last:
-            larger.append(completed)
-        elif release.opens_at == last:
-            array[index] = completed
-        else:  # after a gap a read may have stored a later candle already
-            add_candle(
-                completed, self.exchange, self.symbol, release.timeframe, with_execution=False, with_generation=False
-            )
+    def _note_progress(self) -> None:
+        """Bring progress up to the minutes that were stepped as a whole."""
+        traded = self._traded
+        if traded.passed <= traded.begins:
             return
-        if release.last == self.next - 1:
-            self._reads.completed((self.exchange, self.symbol, release.timeframe), self._minutes, larger)
+        seen = traded.times[: traded.passed]
+        if self._progress.candles == 0:
+            seen = seen[traded.begins :]
+        count_gaps(self._settings.symbol, seen, self._timeframe_ms, self._facts, self._progress)
+        self._progress.candles += traded.passed - traded.begins
+        self._progress.last_candle = int(
+            max(market.times[market.passed - 1] for market in self._markets if market.passed)
+        )
+        self._progress.last_close = float(traded.rows[traded.passed - 1, CLOSE])
 
 
 def first_touched(

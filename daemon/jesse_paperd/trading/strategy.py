@@ -1,4 +1,4 @@
-"""Loading a strategy from a Jesse project's files, and showing it the paper mode."""
+"""Loading a strategy from a Jesse project's files, showing it the paper mode, and creating it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from jesse_paperd.trading.jesse_core import Strategy
+from jesse_paperd.trading.jesse_core import Strategy, prepare_strategy
+from jesse_paperd.trading.settings import EngineSettings
 from jesse_paperd.wire.errors import PaperError
 
 # What Jesse keeps of a chart line in its live mode; here it also bounds the executed orders drawn on the chart.
@@ -105,6 +106,33 @@ def paper_class(strategy: type) -> type:
         "_handle_executed_order_for_chart": handle_executed_order_for_chart,
     }
     return type(strategy)(strategy.__name__, (strategy,), body)
+
+
+def create_strategy(settings: EngineSettings) -> Any:
+    """Create the strategy of the configured route, its hyperparameters overridden by those given.
+
+    Raises:
+        PaperError: `strategy_failed`, `invalid_argument`.
+    """
+    try:
+        strategy = prepare_strategy(None)
+        declared = [parameter["name"] for parameter in strategy.hyperparameters()]
+    except Exception as error:
+        cause = error.__context__ if type(error).__name__ == "InvalidStrategy" and error.__context__ else error
+        raise PaperError(
+            "strategy_failed", f"strategy '{settings.strategy_name}' could not be created: {last_line(cause)}"
+        ) from error
+    strategy.name = settings.strategy_name
+    if settings.hyperparameters:
+        unknown = sorted(set(settings.hyperparameters) - set(declared))
+        if declared and unknown:
+            raise PaperError(
+                "invalid_argument",
+                f"hyperparameters: '{settings.strategy_name}' has no {', '.join(map(repr, unknown))}",
+                f"it has {', '.join(map(repr, declared))}",
+            )
+        strategy.hp = {**(strategy.hp or {}), **settings.hyperparameters}
+    return strategy
 
 
 def _says(answer: bool) -> property:

@@ -93,7 +93,7 @@ class Warmup:
             rest[symbol] = stream[count:]
             if len(minutes):
                 self._release(symbol, minutes[:], start)
-        self._stream = {}
+        self._given, self._stream = {}, {}
         return rest
 
     def _inject(self) -> None:

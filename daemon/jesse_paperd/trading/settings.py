@@ -1,0 +1,47 @@
+"""What the engine needs to know of a session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """All that the engine needs to know of a session.
+
+    `exchange` is Jesse's name of the market, `timeframe` and `data_routes` are in Jesse's spelling; `data_routes`
+    are further (symbol, timeframe) on the same exchange; `fee` is a fraction.
+    """
+
+    strategy_name: str
+    exchange: str
+    symbol: str
+    timeframe: str
+    market_type: Literal["spot", "futures"]
+    starting_balance: float
+    fee: float
+    leverage: int
+    leverage_mode: Literal["cross", "isolated"]
+    warmup_candles: int
+    data_routes: tuple[tuple[str, str], ...]
+    hyperparameters: dict[str, Any] | None
+    seed: int
+    gap_policy: Literal["skip", "fill"]
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Every symbol whose candles the engine needs, the traded one first."""
+        return tuple(dict.fromkeys((self.symbol, *(symbol for symbol, _ in self.data_routes))))
+
+    def for_jesse(self) -> dict[str, Any]:
+        """The flat configuration that `jesse.research.backtest` takes."""
+        return {
+            "starting_balance": self.starting_balance,
+            "fee": self.fee,
+            "type": self.market_type,
+            "futures_leverage": self.leverage,
+            "futures_leverage_mode": self.leverage_mode,
+            "exchange": self.exchange,
+            "warm_up_candles": self.warmup_candles,
+        }
