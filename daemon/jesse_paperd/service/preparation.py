@@ -9,7 +9,8 @@ from pathlib import Path
 
 from jesse_paperd.config import Config
 from jesse_paperd.market.exchanges import resolve
-from jesse_paperd.store.candles import MINUTE, ReplayedCandles, keep_candle_file
+from jesse_paperd.store.candle_file import MINUTE
+from jesse_paperd.store.candles import ReplayedCandles, keep_candle_file
 from jesse_paperd.store.layout import Layout
 from jesse_paperd.store.registry import now_ms
 from jesse_paperd.store.spec import SessionSpec, jesse_timeframe

@@ -1,112 +1,23 @@
-"""Candles of a replay: files parsed once, kept by the digest of their content, read by cursor.
+"""Candles of a replay: kept by the digest of their content, read by cursor.
 
-A candle file is CSV, optionally gzipped, with the header `timestamp,open,high,low,close,volume`; timestamps in
-milliseconds UTC, whole minutes, ascending; one row a minute; missing minutes are simply absent. Rows in memory are
-float64 in Jesse's order: timestamp, open, close, high, low, volume.
+Rows in memory are float64 in Jesse's order: timestamp, open, close, high, low, volume.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
-import io
 import os
 import tempfile
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from jesse_paperd.store.candle_file import MINUTE, Rows, parse_candles, read_raw
 from jesse_paperd.store.layout import Layout
 from jesse_paperd.store.spec import SessionSpec
 from jesse_paperd.wire.errors import PaperError
-
-MINUTE = 60_000
-HEADER = "timestamp,open,high,low,close,volume"
-Rows = NDArray[np.float64]
-
-
-def parse_candles(raw: bytes, name: str) -> Rows:
-    """Parse and check a candle file.
-
-    Args:
-        raw: the file's content.
-        name: the file's name, for messages.
-
-    Returns:
-        An (n, 6) array in Jesse's column order, n ≥ 1.
-
-    Raises:
-        PaperError: `candles_invalid`, with the number of the first bad line.
-    """
-    if raw[:2] == b"\x1f\x8b":
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError) as error:
-            raise PaperError("candles_invalid", f"{name} is not a whole gzip file: {error}") from error
-    first = raw[:200].split(b"\n", 1)[0].strip().decode(errors="replace")
-    if first != HEADER:
-        raise PaperError("candles_invalid", f"{name}, line 1: the header must be {HEADER!r}, but is {first[:80]!r}")
-    try:
-        rows = np.loadtxt(io.BytesIO(raw), delimiter=",", skiprows=1, comments=None, ndmin=2, dtype=np.float64)
-    except ValueError:
-        rows = np.empty((0, 0))
-    if rows.shape[0] == 0 or rows.shape[1] != 6 or not _all_good(rows):
-        _explain(raw, name)
-    return np.ascontiguousarray(rows[:, [0, 1, 4, 2, 3, 5]])
-
-
-def _all_good(rows: Rows) -> bool:
-    time, open_, high, low, close, volume = rows.T
-    return bool(
-        np.isfinite(rows).all()
-        and (time > 0).all()
-        and (time % MINUTE == 0).all()
-        and (np.diff(time) > 0).all()
-        and (low > 0).all()
-        and (high >= np.maximum(open_, close)).all()
-        and (low <= np.minimum(open_, close)).all()
-        and (volume >= 0).all()
-    )
-
-
-def _explain(raw: bytes, name: str) -> None:
-    """Raise for the first bad line. Slow and exact; only run when something is known to be wrong."""
-    previous = 0.0
-    count = 0
-    for number, line in enumerate(io.BytesIO(raw), start=1):
-        text = line.decode(errors="replace").strip()
-        if number == 1 or not text:
-            continue
-        count += 1
-        problem = ""
-        try:
-            values = [float(value) for value in text.split(",")]
-        except ValueError:
-            values, problem = [], "has a value that is no number"
-        if not problem and len(values) != 6:
-            problem = f"has {len(values)} values instead of 6"
-        elif not problem:
-            time, open_, high, low, close, volume = values
-            if not np.isfinite(values).all():
-                problem = "has a value that is not finite"
-            elif time <= 0 or time % MINUTE:
-                problem = "has a timestamp that is no whole minute in milliseconds"
-            elif time <= previous:
-                problem = "is not later than the line before"
-            elif low <= 0:
-                problem = "has a price that is not above 0"
-            elif high < max(open_, close) or low > min(open_, close):
-                problem = "has an open or close outside low and high"
-            elif volume < 0:
-                problem = "has a negative volume"
-            previous = time
-        if problem:
-            raise PaperError("candles_invalid", f"{name}, line {number} {problem}: {text[:120]!r}")
-    assert count == 0, "the quick check refused what the exact one accepts"
-    raise PaperError("candles_invalid", f"{name} holds no candles")
 
 
 def keep_candle_file(layout: Layout, path: Path) -> str:
@@ -117,16 +28,24 @@ def keep_candle_file(layout: Layout, path: Path) -> str:
     Raises:
         PaperError: `candles_invalid` when it is missing or malformed.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise PaperError(
-            "candles_invalid", f"the candle file {path} cannot be read: {error.strerror or error}"
-        ) from error
+    raw = read_raw(path)
     digest = hashlib.sha256(raw).hexdigest()
+    if not layout.candle_file(digest).exists():
+        _keep(layout, digest, parse_candles(raw, str(path)))
+    return digest
+
+
+def keep_candles(layout: Layout, rows: Rows) -> str:
+    """Keep candles that come from no file, as `keep_candle_file` does: nothing else is needed to replay them."""
+    digest = hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()
+    if not layout.candle_file(digest).exists():
+        _keep(layout, digest, rows)
+    return digest
+
+
+def _keep(layout: Layout, digest: str, rows: Rows) -> None:
     target = layout.candle_file(digest)
-    if not target.exists():
-        rows = parse_candles(raw, str(path))
+    try:
         descriptor, temporary = tempfile.mkstemp(dir=target.parent, suffix=".part")
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -134,11 +53,12 @@ def keep_candle_file(layout: Layout, path: Path) -> str:
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).rename(target)
-        except OSError as error:
+        except OSError:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
-            raise PaperError("storage_failed", f"{target} cannot be written: {error}") from error
-    return digest
+            raise
+    except OSError as error:
+        raise PaperError("storage_failed", f"{target} cannot be written: {error}") from error
 
 
 class Candles(Protocol):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from jesse_paperd.store.candle_file import MINUTE, Rows
 from jesse_paperd.store.candle_store import CandleReader
-from jesse_paperd.store.candles import MINUTE, Rows
 from jesse_paperd.store.layout import Layout
 from jesse_paperd.store.spec import SessionSpec
 

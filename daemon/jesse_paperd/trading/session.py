@@ -34,8 +34,9 @@ import msgspec
 
 from jesse_paperd.process.doorbell import Doorbell
 from jesse_paperd.process.lease import Lease, LeaseHeld
+from jesse_paperd.store.candle_file import MINUTE
 from jesse_paperd.store.candle_source import open_candles
-from jesse_paperd.store.candles import MINUTE, Candles
+from jesse_paperd.store.candles import Candles
 from jesse_paperd.store.journal import Facts, Journal, JournalReader, Outcome, Progress
 from jesse_paperd.store.layout import Layout, SessionFiles
 from jesse_paperd.store.registry import Intents, now_ms

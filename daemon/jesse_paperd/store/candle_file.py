@@ -1,0 +1,247 @@
+"""Candle files: read whole and checked, written whole. What a file is shows in its content, not in its name.
+
+    CSV         also gzipped; header `timestamp,open,high,low,close,volume`
+    Parquet     columns of these names (needs pyarrow)
+    NumPy       `.npy`, an (n, 6) array in Jesse's order: timestamp, open, close, high, low, volume
+
+Timestamps are milliseconds UTC, whole minutes, ascending; one row a minute; missing minutes are simply absent. Rows in
+memory are float64 in Jesse's order.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.wire.rfc3339 import to_text
+
+MINUTE = 60_000
+COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
+HEADER = ",".join(COLUMNS)
+SUFFIXES = (".csv", ".csv.gz", ".npy", ".parquet")
+Rows = NDArray[np.float64]
+
+#: A file's columns in Jesse's order, and the other way round: open, high, low, close ↔ open, close, high, low.
+_TO_JESSE = [0, 1, 4, 2, 3, 5]
+_FROM_JESSE = [0, 1, 3, 4, 2, 5]
+
+
+def read_candle_file(path: Path) -> Rows:
+    """Read and check a candle file.
+
+    Raises:
+        PaperError: `candles_invalid` when it is missing or malformed.
+    """
+    return parse_candles(read_raw(path), str(path))
+
+
+def read_raw(path: Path) -> bytes:
+    """A candle file's content.
+
+    Raises:
+        PaperError: `candles_invalid` when it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PaperError(
+            "candles_invalid", f"the candle file {path} cannot be read: {error.strerror or error}"
+        ) from error
+
+
+def parse_candles(raw: bytes, name: str) -> Rows:
+    """Parse and check a candle file.
+
+    Args:
+        raw: the file's content.
+        name: the file's name, for messages.
+
+    Returns:
+        An (n, 6) array in Jesse's column order, n ≥ 1.
+
+    Raises:
+        PaperError: `candles_invalid`, with the number of the first bad line or row.
+    """
+    if raw.startswith(b"PAR1"):
+        return check_candles(_parse_parquet(raw, name), name)
+    if raw.startswith(b"\x93NUMPY"):
+        return check_candles(_parse_numpy(raw, name), name)
+    return _parse_csv(raw, name)
+
+
+def check_candles(rows: Rows, name: str) -> Rows:
+    """The rows, in Jesse's order, if all of them are good.
+
+    Raises:
+        PaperError: `candles_invalid`, naming the first bad row.
+    """
+    if not len(rows):
+        raise PaperError("candles_invalid", f"{name} holds no candles")
+    if not _all_good(rows):
+        previous = 0.0
+        for number, values in enumerate(rows[:, _FROM_JESSE].tolist(), start=1):
+            if problem := _problem(values, previous):
+                when = f" ({to_text(int(values[0]))})" if 0 < values[0] < 1e14 else ""
+                raise PaperError("candles_invalid", f"{name}, row {number}{when} {problem}: {values}")
+            previous = values[0]
+    return rows
+
+
+def write_candle_file(path: Path, rows: Rows) -> None:
+    """Write candles in the form that the file's suffix names: whole or not at all.
+
+    Raises:
+        PaperError: `invalid_argument` for another suffix, `storage_failed` when it cannot be written.
+    """
+    content = _encoded(path, rows)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise PaperError("storage_failed", f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def csv_text(rows: Rows) -> str:
+    """Candles as CSV, each number as short as it can be without losing anything."""
+    lines = [f"{int(t)},{o!r},{h!r},{low!r},{c!r},{v!r}" for t, o, h, low, c, v in rows[:, _FROM_JESSE].tolist()]
+    return "\n".join([HEADER, *lines, ""])
+
+
+def _encoded(path: Path, rows: Rows) -> bytes:
+    if path.name.endswith(".csv"):
+        return csv_text(rows).encode()
+    if path.name.endswith(".csv.gz"):
+        return gzip.compress(csv_text(rows).encode(), mtime=0)  # the same candles are the same bytes
+    buffer = io.BytesIO()
+    if path.suffix == ".npy":
+        np.save(buffer, rows)
+    elif path.suffix == ".parquet":
+        arrow = _pyarrow()
+        columns = dict(zip(COLUMNS, rows[:, _FROM_JESSE].T, strict=True))
+        columns["timestamp"] = columns["timestamp"].astype(np.int64)
+        arrow.parquet.write_table(arrow.table(columns), buffer)
+    else:
+        raise PaperError("invalid_argument", f"{path.name} has none of the endings {', '.join(SUFFIXES)}")
+    return buffer.getvalue()
+
+
+def _parse_csv(raw: bytes, name: str) -> Rows:
+    if raw[:2] == b"\x1f\x8b":
+        try:
+            raw = gzip.decompress(raw)
+        except (OSError, EOFError) as error:
+            raise PaperError("candles_invalid", f"{name} is not a whole gzip file: {error}") from error
+    first = raw[:200].split(b"\n", 1)[0].strip().decode(errors="replace")
+    if first != HEADER:
+        raise PaperError("candles_invalid", f"{name}, line 1: the header must be {HEADER!r}, but is {first[:80]!r}")
+    if not raw.partition(b"\n")[2].strip():
+        raise PaperError("candles_invalid", f"{name} holds no candles")
+    try:
+        rows = np.loadtxt(io.BytesIO(raw), delimiter=",", skiprows=1, comments=None, ndmin=2, dtype=np.float64)
+    except ValueError:
+        rows = np.empty((0, 0))
+    if rows.shape[0] == 0 or rows.shape[1] != 6 or not _all_good(rows[:, _TO_JESSE]):
+        _explain(raw, name)
+    return np.ascontiguousarray(rows[:, _TO_JESSE])
+
+
+def _parse_numpy(raw: bytes, name: str) -> Rows:
+    try:
+        rows = np.load(io.BytesIO(raw), allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise PaperError("candles_invalid", f"{name} is no whole NumPy file: {error}") from error
+    if rows.ndim != 2 or rows.shape[1] != 6 or rows.dtype.kind not in "iuf":
+        raise PaperError(
+            "candles_invalid",
+            f"{name} must hold an (n, 6) array of numbers, but holds {rows.dtype} of shape {rows.shape}",
+            "its columns are Jesse's: timestamp, open, close, high, low, volume",
+        )
+    return np.ascontiguousarray(rows, dtype=np.float64)
+
+
+def _parse_parquet(raw: bytes, name: str) -> Rows:
+    arrow = _pyarrow()
+    try:
+        table = arrow.parquet.read_table(io.BytesIO(raw))
+        missing = [column for column in COLUMNS if column not in table.column_names]
+        if missing:
+            raise PaperError(
+                "candles_invalid", f"{name} lacks {', '.join(missing)}; its columns must be {', '.join(COLUMNS)}"
+            )
+        columns = [table.column(column).cast(arrow.float64()).to_numpy() for column in COLUMNS]
+    except arrow.ArrowException as error:
+        raise PaperError("candles_invalid", f"{name} is no Parquet file of numbers: {error}") from error
+    return np.ascontiguousarray(np.column_stack(columns)[:, _TO_JESSE])
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        raise PaperError("invalid_argument", "Parquet needs pyarrow", "pip install 'jesse-paper[parquet]'") from error
+    return pyarrow
+
+
+def _all_good(rows: Rows) -> bool:
+    time, open_, close, high, low, volume = rows.T
+    return bool(
+        np.isfinite(rows).all()
+        and (time > 0).all()
+        and (time % MINUTE == 0).all()
+        and (np.diff(time) > 0).all()
+        and (low > 0).all()
+        and (high >= np.maximum(open_, close)).all()
+        and (low <= np.minimum(open_, close)).all()
+        and (volume >= 0).all()
+    )
+
+
+def _problem(values: list[float], previous: float) -> str:
+    """What is wrong with a row in the order of `COLUMNS` that follows one of time `previous`; empty: nothing."""
+    time, open_, high, low, close, volume = values
+    if not np.isfinite(values).all():
+        return "has a value that is not finite"
+    if time <= 0 or time % MINUTE:
+        return "has a timestamp that is no whole minute in milliseconds"
+    if time <= previous:
+        return "is not later than the line before"
+    if low <= 0:
+        return "has a price that is not above 0"
+    if high < max(open_, close) or low > min(open_, close):
+        return "has an open or close outside low and high"
+    return "has a negative volume" if volume < 0 else ""
+
+
+def _explain(raw: bytes, name: str) -> None:
+    """Raise for the first bad line. Slow and exact; only run when something is known to be wrong."""
+    previous = 0.0
+    for number, line in enumerate(io.BytesIO(raw), start=1):
+        text = line.decode(errors="replace").strip()
+        if number == 1 or not text:
+            continue
+        try:
+            values = [float(value) for value in text.split(",")]
+        except ValueError:
+            values, problem = [], "has a value that is no number"
+        else:
+            problem = _problem(values, previous) if len(values) == 6 else f"has {len(values)} values instead of 6"
+        if problem:
+            raise PaperError("candles_invalid", f"{name}, line {number} {problem}: {text[:120]!r}")
+        previous = values[0]
+    raise AssertionError("the quick check refused what the exact one accepts")
