@@ -1,6 +1,7 @@
 """The MCP façade: the daemon's operations as tools of a language model, over stdio. No state, no rules, no cache.
 
 server         the command: options, life
+autostart      starts a daemon where none answers, once
 stdio          keeps the protocol's stdout away from everybody else
 sdk            the only module that knows the MCP SDK, 1.x and 2.x
 facade         MCP requests to daemon calls, answers to results

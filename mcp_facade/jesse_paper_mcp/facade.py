@@ -16,6 +16,7 @@ from jesse_paperd.wire.protocol import Answer, Operation
 from jesse_paperd.wire.validation import did_you_mean, parse
 
 if TYPE_CHECKING:
+    from jesse_paper_mcp.autostart import Autostart
     from jesse_paperd.wire.client import DaemonClient
 
 JSON = dict[str, Any]
@@ -28,11 +29,13 @@ class Facade:
     Args:
         endpoint: where the daemon is. It need not run: every call tries anew.
         tools: the tools on offer, by name.
+        autostart: starts a daemon for a call that finds none.
     """
 
-    def __init__(self, endpoint: str, tools: Mapping[str, Tool]) -> None:
+    def __init__(self, endpoint: str, tools: Mapping[str, Tool], autostart: Autostart | None = None) -> None:
         self._endpoint = endpoint
         self._tools = tools
+        self._autostart = autostart
 
     @cached_property
     def _daemon(self) -> DaemonClient:
@@ -69,7 +72,7 @@ class Facade:
 
     def list_resources(self) -> JSON:
         """The result of `resources/list`."""
-        return resources.listing(self._look_up)
+        return resources.listing(self._daemon.call)  # clients ask for it as they start: it waits for nobody
 
     def list_resource_templates(self) -> JSON:
         """The result of `resources/templates/list`."""
@@ -81,7 +84,7 @@ class Facade:
         Raises:
             Rejected: there is no such resource, or the daemon does not answer.
         """
-        return resources.read(uri, self._look_up)
+        return resources.read(uri, self._call)
 
     def list_prompts(self) -> JSON:
         """The result of `prompts/list`."""
@@ -95,19 +98,26 @@ class Facade:
         """
         return prompts.get(name, arguments)
 
-    def _look_up(self, operation: Operation) -> Answer:
-        return self._daemon.call(operation)
+    def _call(self, operation: Operation, **options: Any) -> Answer:
+        """Ask the daemon, starting it first where it may and must be."""
+        try:
+            return self._daemon.call(operation, **options)
+        except PaperError as error:
+            if error.code != "daemon_unreachable" or self._autostart is None:
+                raise
+        self._autostart.await_daemon()
+        return self._daemon.call(operation, **options)
 
     def _ask(self, tool: Tool, operation: Operation) -> Answer:
         """Ask; after silence ask once more with the same request id, so that it cannot be done twice."""
         request_id = uuid.uuid4().hex
         try:
-            return self._daemon.call(operation, request_id=request_id, timeout=tool.timeout)
+            return self._call(operation, request_id=request_id, timeout=tool.timeout)
         except PaperError as silence:
             if silence.code != "timeout" or tool.read_only:
                 raise
             try:
-                return self._daemon.call(operation, request_id=request_id, timeout=tool.timeout)
+                return self._call(operation, request_id=request_id, timeout=tool.timeout)
             except PaperError as error:
                 # The first request may have been done, so "nothing was done" would be untrue.
                 raise silence if error.code == "daemon_unreachable" else error from None

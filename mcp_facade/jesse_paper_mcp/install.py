@@ -17,8 +17,9 @@ from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.validation import did_you_mean
 
 NAME = "jesse-paper"
-#: Clients start servers with an environment of their own, so what names the daemon is written down.
-VARIABLES = ("JESSE_PAPER_HOME", "JESSE_PAPER_ENDPOINT")
+#: Clients start servers with an environment of their own, so what names the daemon is written down, and what a
+#: daemon that the façade starts (`--autostart`) must know.
+VARIABLES = ("JESSE_PAPER_HOME", "JESSE_PAPER_ENDPOINT", "JESSE_PAPER_PROJECT")
 
 
 class Client(NamedTuple):
@@ -105,8 +106,8 @@ def _entry(options: tuple[str, ...]) -> dict[str, Any]:
     command = Path(sys.executable).with_name("jesse-paper-mcp")
     words = [str(command)] if command.exists() else [sys.executable, "-m", "jesse_paper_mcp"]
     environment = {name: os.environ[name] for name in VARIABLES if os.environ.get(name)}
-    if "JESSE_PAPER_HOME" in environment:
-        environment["JESSE_PAPER_HOME"] = str(Path(environment["JESSE_PAPER_HOME"]).expanduser().absolute())
+    for name in {"JESSE_PAPER_HOME", "JESSE_PAPER_PROJECT"} & environment.keys():
+        environment[name] = str(Path(environment[name]).expanduser().absolute())
     return {"command": words[0], "args": [*words[1:], *options], "env": environment}
 
 

@@ -17,7 +17,8 @@ from jesse_paper_mcp.stdio import take_stdio
 
 def main(arguments: list[str] | None = None) -> None:
     """Serve until the client closes stdin. Does not return."""
-    options = _options(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     streams = take_stdio()
     # Imports make several hundred thousand objects that stay: looking through them for garbage is a tenth of the start.
     gc.disable()
@@ -28,10 +29,21 @@ def main(arguments: list[str] | None = None) -> None:
     from jesse_paper_mcp.facade import Facade
     from jesse_paper_mcp.tools import select
     from jesse_paperd.wire.endpoint import default_endpoint
+    from jesse_paperd.wire.errors import PaperError
 
+    endpoint = options.endpoint or default_endpoint()
+    autostart = None
+    if options.autostart:
+        from jesse_paper_mcp.autostart import Autostart, home_of
+
+        try:
+            autostart = Autostart(home_of(endpoint))
+        except PaperError as error:
+            parser.error(f"{error.message} {error.hint}")
+        autostart.begin()
     gc.freeze()
     gc.enable()
-    facade = Facade(options.endpoint or default_endpoint(), select(options.toolset, read_only=options.read_only))
+    facade = Facade(endpoint, select(options.toolset, read_only=options.read_only), autostart)
     try:
         sdk.serve(facade, streams)
     except* BrokenPipeError:
@@ -41,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     os._exit(0)
 
 
-def _options(arguments: list[str] | None) -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="jesse-paper-mcp",
         description="MCP server over stdio for paper trading with Jesse: forwards every tool call to jesse-paperd.",
@@ -52,4 +64,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--toolset", choices=("core", "all"), default="all", help="'core' offers the eight basic tools (default: all)"
     )
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--autostart", action="store_true", help="start the daemon of this user's home where none answers"
+    )
+    return parser

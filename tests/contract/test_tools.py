@@ -235,5 +235,6 @@ def test_the_documentation_names_every_tool_client_option_resource_prompt_and_er
         "--read-only",
         "--toolset",
         "--endpoint",
+        "--autostart",
     }
     assert {name for name in documented if name not in page} == set()

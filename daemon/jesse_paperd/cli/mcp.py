@@ -17,9 +17,10 @@ def mcp() -> None:
 @mcp.command("install")
 @click.option("--client", required=True, type=click.Choice(list(CLIENTS)), help="The client to configure.")
 @click.option("--read-only", is_flag=True, help="Offer only the tools that change nothing.")
+@click.option("--autostart", is_flag=True, help="Have the client start the daemon where none runs.")
 @click.option("--print", "only_print", is_flag=True, help="Write nothing; print what to paste.")
 @json_option
-def install_command(client: str, read_only: bool, only_print: bool, as_json: bool) -> None:
+def install_command(client: str, read_only: bool, autostart: bool, only_print: bool, as_json: bool) -> None:
     """Put jesse-paper into a client's configuration, keeping what is there.
 
     \b
@@ -27,7 +28,7 @@ def install_command(client: str, read_only: bool, only_print: bool, as_json: boo
     jesse-paper mcp install --client codex --read-only    # a monitor: nothing that changes a session
     jesse-paper mcp install --client cursor --print       # write nothing
     """
-    options = ("--read-only",) if read_only else ()
+    options = [option for option, given in (("--read-only", read_only), ("--autostart", autostart)) if given]
     text = snippet(client, *options)
     path = config_file(client) if only_print else install(client, *options)
     if as_json:
