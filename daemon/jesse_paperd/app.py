@@ -22,6 +22,7 @@ import msgspec
 
 from jesse_paperd.config import Config, load
 from jesse_paperd.market.config import settings_of
+from jesse_paperd.market.jesse_database import database_of
 from jesse_paperd.process.notify import Notifier
 from jesse_paperd.process.zygote import Zygote
 from jesse_paperd.service.answers import Answers
@@ -158,6 +159,7 @@ def main() -> None:
         layout = Layout(Path(config.home))
         config_file = arguments.config.absolute() if arguments.config else layout.home / "config.toml"
         settings_of(config.exchanges, str(config_file))
+        database_of(config.jesse_database, str(config_file))
         layout.prepare()
         lock = take_lock(layout)
         os.chdir(layout.home)

@@ -68,6 +68,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     limits: Limits = Limits()
     #: Exchange (Jesse's name) → overrides of the feed: `urls`, `proxy`. See docs/live-candles.md.
     exchanges: dict[str, dict[str, object]] = {}
+    #: Jesse's own Postgres, for warm-ups and replays: `url` or `env_file`, … See docs/live-candles.md.
+    jesse_database: dict[str, object] = {}
 
 
 def load(path: Path | None = None) -> Config:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from jesse_paperd.config import Config
 from jesse_paperd.market.exchanges import resolve
+from jesse_paperd.service.replay_source import keep_replay
 from jesse_paperd.store.candle_file import MINUTE
-from jesse_paperd.store.candles import ReplayedCandles, keep_candle_file
+from jesse_paperd.store.candles import ReplayedCandles
 from jesse_paperd.store.layout import Layout
 from jesse_paperd.store.registry import now_ms
 from jesse_paperd.store.spec import SessionSpec, jesse_timeframe
@@ -20,7 +21,7 @@ from jesse_paperd.wire.protocol import PaperStart
 
 
 def prepare(config: Config, layout: Layout, body: PaperStart, session_id: str) -> SessionSpec:
-    """Check a request to start, take the strategy's snapshot and keep the candle files.
+    """Check a request to start, take the strategy's snapshot and keep a replay's candles.
 
     On an error nothing is left behind.
 
@@ -34,7 +35,7 @@ def prepare(config: Config, layout: Layout, body: PaperStart, session_id: str) -
     project = Path(config.project)
     find(project, body.strategy)
     symbols = tuple(dict.fromkeys((body.symbol, *(symbol for symbol, _ in data_routes))))
-    candle_files = {symbol: keep_candle_file(layout, path) for symbol, path in replay_files(body.feed, symbols).items()}
+    candle_files = keep_replay(config, layout, exchange.name, body.feed, symbols)
     files = layout.session(session_id)
     try:
         files.root.mkdir(mode=0o700)
@@ -114,44 +115,3 @@ def _data_routes(body: PaperStart, timeframe: str) -> tuple[tuple[str, str], ...
         if route in routes[:index]:
             raise PaperError("invalid_argument", f"data_routes[{index}]: {route[0]} at {route[1]} is named twice")
     return routes
-
-
-def replay_files(feed: str, symbols: tuple[str, ...]) -> dict[str, Path]:
-    """The candle file of each symbol by a `feed` argument; empty for the live feed.
-
-    `replay:FILE` is the traded symbol's; `replay:SYMBOL=FILE,SYMBOL=FILE` names each.
-
-    Raises:
-        PaperError: `invalid_argument` when it is neither, or lacks a symbol.
-    """
-    if feed == "live":
-        return {}
-    kind, _, rest = feed.partition(":")
-    if kind != "replay" or not rest:
-        raise PaperError("invalid_argument", f"feed: {feed!r} is neither 'live' nor 'replay:/path/to/candles.csv.gz'")
-    first = rest.split(",")[0]
-    if first.partition("=")[0] in symbols and "=" in first:
-        named = dict(part.partition("=")[::2] for part in rest.split(","))
-    else:
-        named = {symbols[0]: rest}
-    missing = [symbol for symbol in symbols if not named.get(symbol)]
-    unknown = [symbol for symbol in named if symbol not in symbols]
-    if missing or unknown:
-        example = ",".join(f"{symbol}=/path/to/{symbol}.csv.gz" for symbol in symbols)
-        problem = (
-            f"no candle file for {', '.join(missing)}"
-            if missing
-            else f"{', '.join(unknown)} is no symbol of the session"
-        )
-        raise PaperError("invalid_argument", f"feed: {problem}", f"name a file for each symbol: replay:{example}")
-    paths = {}
-    for symbol, name in named.items():
-        path = Path(name).expanduser()
-        if not path.is_absolute():
-            raise PaperError(
-                "invalid_argument",
-                f"feed: {name!r} is a relative path, and the daemon's working directory is not yours",
-                f"write the absolute path, such as {path.absolute()}" if path.exists() else "write the absolute path",
-            )
-        paths[symbol] = path
-    return paths
