@@ -17,10 +17,11 @@ from typing import Any
 
 import msgspec
 
-from jesse_paperd.config import Config
+from jesse_paperd.config import Config, load
 from jesse_paperd.service.answers import Answers, ProcessView
 from jesse_paperd.service.ledgers import Ledgers
 from jesse_paperd.service.preparation import prepare
+from jesse_paperd.service.replay_source import names_no_file
 from jesse_paperd.store.journal import JournalReader, Outcome, Progress
 from jesse_paperd.store.layout import Layout
 from jesse_paperd.store.registry import Record
@@ -51,10 +52,14 @@ def run(task: dict[str, Any]) -> int:
     with tempfile.TemporaryDirectory(prefix="jesse-paper-") as folder, os.fdopen(os.dup(1), "w") as output:
         os.dup2(2, 1)
         config = Config(home=folder, project=task["project"], endpoint="")
+        if names_no_file(body.feed):
+            config = msgspec.structs.replace(load(), project=task["project"])
         layout = Layout(Path(folder))
         layout.prepare()
         spec = prepare(config, layout, body, "run-paper")
         os.chdir(layout.session(spec.session_id).root)
+        if sys.stderr.isatty():
+            _describe(layout, spec)
         outcome = _trade(layout, spec)
         if outcome.reason == "failed":
             _print_traceback(layout, spec)
@@ -63,9 +68,20 @@ def run(task: dict[str, Any]) -> int:
     return 0
 
 
+def _describe(layout: Layout, spec: SessionSpec) -> None:
+    from jesse_paperd.cli.starting import describe
+
+    record = Record(spec, "", spec.created_at, "running", None, None, None, None)
+    describe(Answers(layout, Ledgers(layout), 0.0).started(record, ProcessView(), already_existed=False))
+    sys.stderr.write("\nCtrl-C ends it as `stop` would.\n")
+
+
 def _trade(layout: Layout, spec: SessionSpec) -> Outcome:
+    from jesse_paperd.cli.progress import progress_bar, waiting
+
     # Imported here, in its place: this takes seconds, and the arguments were good so far.
-    from jesse_paperd.trading.session import Session
+    with waiting("Importing the engine …"):
+        from jesse_paperd.trading.session import Session
 
     session = Session(layout, layout.session(spec.session_id), spec, None)
     interruption = Interruption()
@@ -75,28 +91,12 @@ def _trade(layout: Layout, spec: SessionSpec) -> Outcome:
 
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
-    with _progress_bar() as show:
-        return session.run(interruption, None, show)
-
-
-@contextlib.contextmanager
-def _progress_bar():  # type: ignore[no-untyped-def]
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("candles"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None, rate="")
+    with progress_bar() as bar:
 
         def show(progress: Progress, total: int | None) -> None:
-            speed = bar.tasks[0].speed
-            bar.update(task, completed=progress.candles, total=total, rate=f"{speed:,.0f}/s" if speed else "")
+            bar("trading", progress.candles, total, "")
 
-        yield show
+        return session.run(interruption, None, show)
 
 
 def _print_traceback(layout: Layout, spec: SessionSpec) -> None:
@@ -127,7 +127,7 @@ def _report(layout: Layout, spec: SessionSpec, outcome: Outcome, task: dict[str,
     # The tables go where they were meant to.
     output.flush()
     os.dup2(output.fileno(), 1)
-    from jesse_paperd.cli.results import plot_equity
+    from jesse_paperd.cli.plots import plot_equity
     from jesse_paperd.cli.sessions import show_metrics
 
     plot_equity(equity)

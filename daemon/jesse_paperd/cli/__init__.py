@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
+import io
+import os
 import sys
+from typing import Any, NoReturn
 
 import click
 
 import jesse_paperd
 from jesse_paperd.cli import (
     analysis,
+    completion,
     diagnostics,
     doctor,
     following,
@@ -20,15 +26,76 @@ from jesse_paperd.cli import (
     service,
     sessions,
     setup,
+    starting,
 )
 from jesse_paperd.wire.errors import PaperError
 
+#: What the shell reports of a program that Ctrl-C ended.
+_INTERRUPTED = 130
+
+SECTIONS: dict[str, list[click.Command]] = {
+    "Sessions": [
+        starting.start,
+        sessions.ls,
+        sessions.status,
+        sessions.update,
+        sessions.stop,
+        starting.restart,
+        run_paper.run_paper,
+    ],
+    "Watching": [screens.top, screens.watch, following.logs, following.events, following.wait],
+    "Results": [
+        results.trades,
+        results.orders,
+        results.equity,
+        results.metrics,
+        analysis.compare,
+        analysis.verify,
+        analysis.chart,
+        analysis.report,
+        analysis.export,
+    ],
+    "Daemon": [
+        diagnostics.strategies,
+        diagnostics.health,
+        diagnostics.feeds,
+        doctor.doctor,
+        maintenance.disk,
+        maintenance.archive,
+        maintenance.delete,
+        diagnostics.ping,
+        diagnostics.raw,
+    ],
+    "Set-up": [setup.init, service.service, mcp.mcp, setup.keygen, completion.completion],
+}
+
 
 class Group(click.Group):
-    """Commands in the order of their use; a user's mistake ends in one sentence and the table's exit status."""
+    """Commands by what they are for; a user's mistake ends in one sentence and the table's exit status."""
 
     def list_commands(self, _context: click.Context) -> list[str]:
         return list(self.commands)
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, self.commands))
+        for section, commands in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(f"{c.name:<{width}}", c.get_short_help_str(66)) for c in commands])
+
+    def resolve_command(self, context: click.Context, args: list[str]) -> tuple[Any, ...]:
+        try:
+            return super().resolve_command(context, args)
+        except click.UsageError as error:
+            if near := difflib.get_close_matches(args[0], self.commands, n=1):
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # A terminal that knows no '●' shows '?'; it is no reason to end.
+                stream.reconfigure(errors="replace")
+        return super().main(*args, **kwargs)
 
     def invoke(self, context: click.Context) -> object:
         try:
@@ -37,6 +104,17 @@ class Group(click.Group):
             hint = f"\n  {error.hint}" if error.hint else ""
             click.echo(f"jesse-paper: {error.message}{hint}  [{error.code}]", err=True)
             sys.exit(error.kind.exit_status)
+        except KeyboardInterrupt:
+            _interrupted()
+
+
+def _interrupted() -> NoReturn:
+    """Ctrl-C is how one leaves a command that waits: no word about it, and the shell's own exit status."""
+    with contextlib.suppress(OSError):
+        click.echo(err=True)
+        sys.stdout.flush()
+    # At once: a thread that still waits for the daemon's answer would hold the interpreter up.
+    os._exit(_INTERRUPTED)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -46,48 +124,16 @@ def main() -> None:
 
     \b
     jesse-paper start SMACrossover BTC-USDT --timeframe 1h
-    jesse-paper ls
+    jesse-paper top
     jesse-paper status paper_0123456789ab
     jesse-paper stop paper_0123456789ab
 
-    Every command takes --json. The daemon is found by JESSE_PAPER_ENDPOINT or JESSE_PAPER_HOME.
+    `jesse-paper COMMAND --help` shows examples; --json prints JSON. The daemon is found by JESSE_PAPER_ENDPOINT or
+    JESSE_PAPER_HOME. Exit status: 0 done, 1 the answer is no, 2 a wrong request, 3 no daemon, 4 not found, 5 conflict,
+    6 strategy or candles, 7 not now, 70 a defect.
     """
 
 
-for command in (
-    sessions.ls,
-    sessions.start,
-    sessions.stop,
-    sessions.status,
-    sessions.update,
-    following.restart,
-    following.wait,
-    results.trades,
-    results.orders,
-    results.equity,
-    results.metrics,
-    following.logs,
-    following.events,
-    analysis.verify,
-    analysis.compare,
-    analysis.chart,
-    analysis.report,
-    analysis.export,
-    screens.top,
-    screens.watch,
-    run_paper.run_paper,
-    diagnostics.strategies,
-    diagnostics.health,
-    diagnostics.feeds,
-    doctor.doctor,
-    setup.init,
-    setup.keygen,
-    service.service,
-    maintenance.disk,
-    maintenance.archive,
-    maintenance.delete,
-    mcp.mcp,
-    diagnostics.ping,
-    diagnostics.raw,
-):
-    main.add_command(command)
+for _section in SECTIONS.values():
+    for _command in _section:
+        main.add_command(_command)

@@ -11,24 +11,30 @@ from typing import Any
 import click
 import msgspec
 
-from jesse_paperd.cli.asking import ask, json_option, print_json, table
-from jesse_paperd.cli.sessions import session_argument
+from jesse_paperd.cli.asking import ask, json_option, print_json
+from jesse_paperd.cli.completion import complete_sessions
+from jesse_paperd.cli.progress import waiting
+from jesse_paperd.cli.sessions import in_its_unit, session_argument
+from jesse_paperd.cli.tables import table
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
 
 _PAGE = 1000
 
 
-@click.command()
+@click.command(short_help="Prove SESSION against Jesse's own backtest.")
 @session_argument
 @json_option
 def verify(session_id: str, as_json: bool) -> None:
-    """Prove SESSION: rerun its candles through Jesse's backtest and compare. Exit status 1 when they differ."""
-    answer = ask(wire.PaperVerify, {"session_id": session_id}, timeout=60)
-    while not answer.done:
-        if not as_json:
-            click.echo("still comparing …", err=True)
+    """Prove SESSION: rerun its candles through Jesse's backtest and compare. Exit status 1 when they differ.
+
+    \b
+    jesse-paper verify paper_0123456789ab
+    """
+    with waiting("Running its candles through Jesse's backtest …"):
         answer = ask(wire.PaperVerify, {"session_id": session_id}, timeout=60)
+        while not answer.done:
+            answer = ask(wire.PaperVerify, {"session_id": session_id}, timeout=60)
     if as_json:
         print_json(answer)
     else:
@@ -42,11 +48,15 @@ def verify(session_id: str, as_json: bool) -> None:
         sys.exit(1)
 
 
-@click.command()
-@click.argument("session_ids", metavar="SESSION SESSION...", nargs=-1, required=True)
+@click.command(short_help="Show SESSIONs side by side.")
+@click.argument("session_ids", metavar="SESSION SESSION...", nargs=-1, required=True, shell_complete=complete_sessions)
 @json_option
 def compare(session_ids: tuple[str, ...], as_json: bool) -> None:
-    """Show SESSIONs side by side over the time they share, or else over their whole lives."""
+    """Show SESSIONs side by side over the time they share, or else over their whole lives.
+
+    \b
+    jesse-paper compare paper_0123456789ab paper_ba9876543210
+    """
     answer = ask(wire.PaperCompareSessions, {"session_ids": list(session_ids)})
     if as_json:
         return print_json(answer)
@@ -56,7 +66,8 @@ def compare(session_ids: tuple[str, ...], as_json: bool) -> None:
         *("total_trades", "win_rate", "profit_factor", "exposure", "current_equity"),
     )
     span = f"{answer.since} to {answer.until}" if answer.common else answer.hint
-    table(["metric", *shown], [[name, *(getattr(m, name) for m in shown.values())] for name in names], title=span)
+    rows = [[name, *(in_its_unit(name, getattr(m, name)) for m in shown.values())] for name in names]
+    table(["metric", *shown], rows, title=span)
     if answer.correlation:
         rows = [[a, *(answer.correlation[a][b] for b in answer.correlation)] for a in answer.correlation]
         table(
@@ -67,33 +78,46 @@ def compare(session_ids: tuple[str, ...], as_json: bool) -> None:
     return None
 
 
-@click.command()
+@click.command(short_help="Draw price, trades, equity, drawdown as a PNG.")
 @session_argument
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="A .png file. [default: SESSION.png]")
 @click.option("--theme", help="light or dark. [default: light]")
 def chart(session_id: str, output: Path | None, theme: str | None) -> None:
-    """Draw SESSION as a picture: price with its trades, equity, drawdown."""
+    """Draw SESSION as a picture: price with its trades, equity, drawdown.
+
+    \b
+    jesse-paper chart paper_0123456789ab -o chart.png --theme dark
+    """
     answer = ask(wire.PaperChart, {"session_id": session_id, "theme": theme}, timeout=60)
     _write(output or Path(f"{session_id}.png"), answer.png)
     click.echo(answer.description)
 
 
-@click.command()
+@click.command(short_help="Write SESSION's report as one HTML file.")
 @session_argument
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="An .html file. [default: SESSION.html]")
 def report(session_id: str, output: Path | None) -> None:
-    """Write SESSION's report: one HTML file that needs nothing else."""
+    """Write SESSION's report: one HTML file that needs nothing else.
+
+    \b
+    jesse-paper report paper_0123456789ab -o report.html
+    """
     answer = ask(wire.PaperReport, {"session_id": session_id}, timeout=60)
     _write(output or Path(f"{session_id}.html"), answer.html.encode())
 
 
-@click.command()
+@click.command(short_help="Export trades, orders or equity as CSV or Parquet.")
 @session_argument
 @click.argument("what", type=click.Choice(["trades", "orders", "equity"]))
 @click.option("--output", "-o", type=click.Path(path_type=Path), help=".csv or .parquet; '-' is stdout. [default: -]")
 @click.option("--resolution", "-r", help="Of the equity. [default: 1h]")
 def export(session_id: str, what: str, output: Path | None, resolution: str | None) -> None:
-    """Export the trades, orders or equity of SESSION, all of them, with the field names of the JSON answers."""
+    """Export the trades, orders or equity of SESSION, all of them, with the field names of the JSON answers.
+
+    \b
+    jesse-paper export paper_0123456789ab trades > trades.csv
+    jesse-paper export paper_0123456789ab equity -r 1m -o equity.parquet
+    """
     rows = list(_rows(session_id, what, resolution))
     kinds = {"trades": wire.Trade, "orders": wire.Order, "equity": wire.EquityPoint}
     columns = kinds[what].__struct_fields__

@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from jesse_paperd.cli.asking import ask, json_option, pairs, print_json, table
+from jesse_paperd.cli.asking import ask, json_option, print_json
+from jesse_paperd.cli.tables import Styled, minute, pairs, table
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.client import DaemonClient
 
@@ -14,24 +15,33 @@ from jesse_paperd.wire.client import DaemonClient
 @click.command()
 @json_option
 def ping(as_json: bool) -> None:
-    """Ask the daemon who it is."""
+    """Ask the daemon who it is.
+
+    \b
+    jesse-paper ping
+    """
     pong = ask(wire.Ping, {}, timeout=5)
     if as_json:
         return print_json(pong)
     return pairs({name: getattr(pong, name) for name in pong.__struct_fields__})
 
 
-@click.command()
+@click.command(short_help="Show whether daemon, engine and feed are well.")
 @json_option
 def health(as_json: bool) -> None:
-    """Show whether the daemon, its engine and its feed are well."""
+    """Show whether the daemon, its engine and its feed are well.
+
+    \b
+    jesse-paper health --json | jq -e '.state == "ok"'
+    """
     answer = ask(wire.PaperHealth, {})
     if as_json:
         return print_json(answer)
     counts = ", ".join(f"{count} {state}" for state, count in answer.sessions.items())
     return pairs(
         {
-            "state": answer.state + (f": {'; '.join(answer.reasons)}" if answer.reasons else ""),
+            "state": Styled(f"● {answer.state}", "green") if answer.state == "ok" else Styled("▲ degraded", "bold red"),
+            "because": "; ".join(answer.reasons),
             "sessions": counts or "none",
             "engine": f"{answer.engine}, Jesse {answer.jesse_version or 'unknown'}",
             "feed": answer.feed,
@@ -41,35 +51,57 @@ def health(as_json: bool) -> None:
     )
 
 
-@click.command()
+@click.command(short_help="Show the markets that the feed follows.")
 @json_option
 def feeds(as_json: bool) -> None:
-    """Show the exchanges and markets that the feed follows, and which are stale."""
+    """Show the exchanges and markets that the feed follows, and which are stale.
+
+    \b
+    jesse-paper feeds
+    """
     answer = ask(wire.PaperHealth, {})
     if as_json:
         return print_json(answer)
     click.echo(f"feed: {answer.feed}")
-    columns = ["exchange", "state", "reason", "clock offset ms", "requests", "failed", "weight/min", "of"]
+    if not answer.markets:
+        click.echo("No live session, so no market is followed.")
+        return None
+    columns = ["exchange", "state", "clock ms", "requests", "failed", "weight/min", "of", "reason"]
     rows = [
-        [e.exchange, e.state, e.reason, e.clock_offset_ms, e.requests, e.failures, e.weight_last_minute, e.weight_limit]
+        [
+            *(e.exchange, _feed_state(e.state), e.clock_offset_ms, e.requests, e.failures),
+            *(e.weight_last_minute, e.weight_limit, e.reason),
+        ]
         for e in answer.exchanges
     ]
-    table(columns, rows)
+    table(columns, rows, optional=("of", "weight/min", "requests", "clock ms"), elastic="reason")
+    click.echo()
     columns = ["exchange", "symbol", "state", "last final", "sessions", "gap minutes", "revised", "stale", "reason"]
     rows = [
         [
-            *(m.exchange, m.symbol, m.state, m.last_final, m.sessions),
+            *(m.exchange, m.symbol, _feed_state(m.state), minute(m.last_final), m.sessions),
             *(m.gap_minutes, m.revisions, m.stale_times, m.reason),
         ]
         for m in answer.markets
     ]
-    return table(columns, rows)
+    table(columns, rows, optional=("revised", "stale", "gap minutes", "sessions"), elastic="reason")
+    return None
+
+
+def _feed_state(state: str) -> Styled:
+    if state in ("up", "live"):
+        return Styled(f"● {state}", "green")
+    return Styled(f"▲ {state}", "bold red") if state in ("down", "stale", "refused") else Styled(f"◌ {state}", "yellow")
 
 
 @click.command()
 @json_option
 def strategies(as_json: bool) -> None:
-    """List the strategies of the daemon's Jesse project."""
+    """List the strategies of the daemon's Jesse project.
+
+    \b
+    jesse-paper strategies
+    """
     answer = ask(wire.PaperListStrategies, {})
     if as_json:
         return print_json(answer)
@@ -80,10 +112,14 @@ def strategies(as_json: bool) -> None:
         ]
         for s in answer.strategies
     ]
-    return table(["strategy", "goes", "hyperparameters", "description"], rows, title=answer.project)
+    if not rows:
+        click.echo(f"{answer.project} has no strategy. {answer.hint}".rstrip())
+        return None
+    columns = ["strategy", "goes", "hyperparameters", "description"]
+    return table(columns, rows, title=answer.project, optional=("hyperparameters",), elastic="description")
 
 
-@click.command()
+@click.command(short_help="Send a message of the wire as JSON.")
 @click.argument("request", default="-")
 @json_option
 def raw(request: str, as_json: bool) -> None:

@@ -15,7 +15,8 @@ import click
 import msgspec
 
 import jesse_paperd
-from jesse_paperd.cli.asking import ask, json_option, table
+from jesse_paperd.cli.asking import ask, json_option
+from jesse_paperd.cli.tables import table
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.endpoint import default_endpoint, default_home
 from jesse_paperd.wire.errors import PaperError
@@ -34,7 +35,7 @@ class Finding(NamedTuple):
     mend: str = ""
 
 
-@click.command()
+@click.command(short_help="Check everything, and say how to mend it.")
 @json_option
 def doctor(as_json: bool) -> None:
     """Check home, daemon, engine, project, feed, disk and service; exit status 1 when something is wrong."""

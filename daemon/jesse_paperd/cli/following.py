@@ -1,4 +1,4 @@
-"""logs, events, wait, restart: following sessions over time."""
+"""logs, events, wait: following sessions over time."""
 
 from __future__ import annotations
 
@@ -8,51 +8,61 @@ from typing import Any
 
 import click
 
-from jesse_paperd.cli.asking import ask, json_option, print_json, table
+from jesse_paperd.cli.asking import ask, json_option, print_json
+from jesse_paperd.cli.completion import complete_sessions
+from jesse_paperd.cli.progress import waiting
 from jesse_paperd.cli.sessions import session_argument
+from jesse_paperd.cli.tables import minute, state, table
 from jesse_paperd.wire import protocol as wire
 
 _POLL_SECONDS = 0.5
 
 
-@click.command()
+@click.command(short_help="Show what engine and strategy logged; -f follows.")
 @session_argument
 @click.option("--follow", "-f", is_flag=True, help="Go on showing new lines until Ctrl-C.")
 @click.option("--lines", "-n", "limit", type=int, default=50, show_default=True, help="How many of the newest.")
 @click.option("--errors", is_flag=True, help="Only what was logged as an error.")
 @json_option
 def logs(session_id: str, follow: bool, limit: int, errors: bool, as_json: bool) -> None:
-    """Show what the engine and the strategy of SESSION logged, at market time."""
+    """Show what the engine and the strategy of SESSION logged, at market time.
+
+    \b
+    jesse-paper logs paper_0123456789ab -f
+    jesse-paper logs paper_0123456789ab --errors -n 10
+    """
     arguments: dict[str, Any] = {"session_id": session_id, "limit": limit, "level": "error" if errors else "all"}
     answer = ask(wire.PaperGetLogs, arguments)
     if as_json and not follow:
         return print_json(answer)
     while True:
         for line in answer.lines:
-            shown = json.dumps({"at": line.at, "level": line.level, "message": line.message})
-            click.echo(shown if as_json else f"{line.at}  {'! ' if line.level == 'error' else ''}{line.message}")
+            _show(line, as_json)
         if not follow:
             return None
         time.sleep(_POLL_SECONDS)
         answer = ask(wire.PaperGetLogs, {**arguments, "after": answer.next_after, "limit": 1000})
 
 
-@click.command()
+@click.command(short_help="Show starts, gaps, leverage changes, divergences.")
 @session_argument
 @click.option("--after", type=int, help="Only events after this sequence number.")
 @json_option
 def events(session_id: str, after: int | None, as_json: bool) -> None:
-    """Show what happened to SESSION: starts, gaps, leverage changes, divergences."""
+    """Show what happened to SESSION: starts, gaps, leverage changes, divergences.
+
+    \b
+    jesse-paper events paper_0123456789ab
+    """
     answer = ask(wire.PaperGetEvents, {"session_id": session_id, "after": after, "limit": 1000})
     if as_json:
         return print_json(answer)
-    return table(
-        ["seq", "at", "event", "detail"], [[e.seq, e.at, e.event, json.dumps(e.detail)] for e in answer.events]
-    )
+    rows = [[e.seq, minute(e.at), e.event, _detail(e.detail)] for e in answer.events]
+    return table(["seq", "at", "event", "detail"], rows, elastic="detail")
 
 
-@click.command()
-@click.argument("session_ids", metavar="SESSION...", nargs=-1, required=True)
+@click.command(short_help="Wait until SESSIONs have ended, or reached something.")
+@click.argument("session_ids", metavar="SESSION...", nargs=-1, required=True, shell_complete=complete_sessions)
 @click.option("--any", "any_one", is_flag=True, help="Until any one of them is there, instead of all.")
 @click.option("--status", multiple=True, help="A state to wait for. [default: stopped, failed]")
 @click.option("--trades", "min_trades", type=int, help="Also enough: so many closed trades.")
@@ -60,32 +70,39 @@ def events(session_id: str, after: int | None, as_json: bool) -> None:
 @click.option("--timeout", "timeout_seconds", type=float, default=50, show_default=True, help="The longest wait.")
 @json_option
 def wait(as_json: bool, any_one: bool, **values: Any) -> None:
-    """Wait until SESSIONs have ended, or reached something else; exit status 1 when they have not in time."""
+    """Wait until SESSIONs have ended, or reached something else; exit status 1 when they have not in time.
+
+    \b
+    jesse-paper wait paper_0123456789ab --trades 10 --timeout 50
+    """
     values = {name: value for name, value in values.items() if value is not None and value != ()}
     values = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-    answer = ask(wire.PaperWait, {**values, "mode": "any" if any_one else "all"}, timeout=70)
+    with waiting(f"Waiting for {', '.join(values['session_ids'])} …"):
+        answer = ask(wire.PaperWait, {**values, "mode": "any" if any_one else "all"}, timeout=70)
     if as_json:
         print_json(answer)
     else:
-        table(["session", "status", "equity"], [[s.session_id, s.status, s.current_equity] for s in answer.sessions])
+        rows = [[s.session_id, state(s.status, s.health, s.stop_reason), s.current_equity] for s in answer.sessions]
+        table(["session", "state", "equity"], rows)
+        if not answer.reached:
+            click.echo("Not reached in time." + (f" {answer.hint}" if answer.hint else ""), err=True)
     if not answer.reached:
         raise SystemExit(1)
 
 
-@click.command()
-@session_argument
-@click.option("--continue", "goes_on", is_flag=True, help="Go on with a session that the daemon gave up.")
-@click.option("--new-session-id", help="Id of the new session.")
-@json_option
-def restart(session_id: str, goes_on: bool, new_session_id: str | None, as_json: bool) -> None:
-    """Start another session with the settings of SESSION."""
-    arguments = {
-        "session_id": session_id,
-        "mode": "continue" if goes_on else "new",
-        "new_session_id": new_session_id,
-    }
-    answer = ask(wire.PaperRestart, arguments, timeout=90)
+def _show(line: wire.LogLine, as_json: bool) -> None:
     if as_json:
-        return print_json(answer)
-    click.echo(f"{answer.session_id}  {answer.status}: {answer.strategy} on {answer.market} {answer.symbol}")
-    return None
+        click.echo(json.dumps({"at": line.at, "level": line.level, "message": line.message}))
+        return
+    error = line.level == "error"
+    # What a line goes on with stands under its beginning.
+    message = line.message.rstrip().replace("\n", "\n" + " " * 18)
+    click.echo(
+        f"{click.style(minute(line.at) or ' ' * 16, dim=True)}  " + click.style(message, fg="red" if error else None)
+    )
+
+
+def _detail(detail: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name} {value if isinstance(value, str) else json.dumps(value)}" for name, value in detail.items()
+    )

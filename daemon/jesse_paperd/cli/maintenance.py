@@ -6,31 +6,41 @@ import sys
 
 import click
 
-from jesse_paperd.cli.asking import ask, json_option, print_json, table
+from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.sessions import session_argument
+from jesse_paperd.cli.tables import state, table
 from jesse_paperd.wire import protocol as wire
 
 
 @click.command()
 @json_option
 def disk(as_json: bool) -> None:
-    """Show what takes how much of the disk."""
+    """Show what takes how much of the disk.
+
+    \b
+    jesse-paper disk
+    """
     use = ask(wire.PaperDiskUse, {})
     if as_json:
         return print_json(use)
-    table(["session", "status", "MB"], [[share.session_id, share.status, share.used_mb] for share in use.sessions])
+    table(
+        ["session", "state", "MB"], [[share.session_id, state(share.status), share.used_mb] for share in use.sessions]
+    )
     click.echo(f"{use.home}: {use.used_mb:,.1f} MB, {use.free_mb:,.0f} MB free")
     click.echo(f"of it candles {use.candles_mb:,.1f} MB, archives {use.archives_mb:,.1f} MB")
     return None
 
 
-@click.command()
+@click.command(short_help="Pack SESSION into one file.")
 @session_argument
 @json_option
 def archive(session_id: str, as_json: bool) -> None:
     """Pack SESSION, running or ended, into one file in the daemon's home.
 
     It holds the ledger as a SQLite file, the log, the strategy as it was and the replayed candles.
+
+    \b
+    jesse-paper archive paper_0123456789ab
     """
     archived = ask(wire.PaperArchiveSession, {"session_id": session_id}, timeout=300)
     if as_json:
@@ -39,12 +49,16 @@ def archive(session_id: str, as_json: bool) -> None:
     return None
 
 
-@click.command()
+@click.command(short_help="Delete an ended SESSION for good.")
 @session_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 def delete(session_id: str, yes: bool, as_json: bool) -> None:
-    """Delete SESSION for good, which must have ended: its ledger, its log, its strategy's snapshot."""
+    """Delete SESSION for good, which must have ended: its ledger, its log, its strategy's snapshot.
+
+    \b
+    jesse-paper delete paper_0123456789ab --yes
+    """
     if not yes and sys.stdin.isatty():
         click.confirm(f"Delete {session_id} and everything about it?", abort=True)
     deleted = ask(wire.PaperDeleteSession, {"session_id": session_id}, timeout=60)

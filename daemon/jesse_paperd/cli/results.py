@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
-import msgspec
 
-from jesse_paperd.cli.asking import ask, json_option, percent, print_json, table
-from jesse_paperd.cli.sessions import session_argument, show_metrics
+from jesse_paperd.cli.asking import ask, json_option, print_json
+from jesse_paperd.cli.completion import complete_sessions
+from jesse_paperd.cli.plots import plot_equity
+from jesse_paperd.cli.sessions import session_argument, show_metrics, signed
+from jesse_paperd.cli.tables import change, minute, table
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.definitions import DEFINITIONS
 from jesse_paperd.wire.errors import PaperError
@@ -20,31 +20,27 @@ from jesse_paperd.wire.errors import PaperError
 @click.option("--offset", type=int, help="How many of the oldest to skip. [default: 0]")
 @json_option
 def trades(session_id: str, limit: int | None, offset: int | None, as_json: bool) -> None:
-    """List the closed trades of SESSION, oldest first."""
+    """List the closed trades of SESSION, oldest first.
+
+    \b
+    jesse-paper trades paper_0123456789ab --limit 20
+    """
     answer = ask(wire.PaperGetTrades, {"session_id": session_id, "limit": limit, "offset": offset})
     if as_json:
         return print_json(answer)
     rows = [
         [
             *(t.trade_id, t.side, minute(t.entry_time), minute(t.exit_time), t.entry_price, t.exit_price),
-            *(t.size, t.pnl, percent(t.pnl_pct), t.fees, t.exit_reason),
+            *(t.size, signed(t.pnl), change(t.pnl_pct), t.fees, t.exit_reason),
         ]
         for t in answer.trades
     ]
-    columns = [
-        "trade",
-        "side",
-        "entry",
-        "exit",
-        "entry price",
-        "exit price",
-        "size",
-        "pnl",
-        "pnl %",
-        "fees",
-        "ended by",
-    ]
-    table(columns, rows, title=f"{len(answer.trades)} of {answer.total_trades} closed trades")
+    columns = ["trade", "side", "entry", "exit", "entry price", "exit price", "size", "pnl", "pnl %", "fees"]
+    optional = ("fees", "size", "entry price", "exit price", "ended by", "entry")
+    shown = f"{len(answer.trades)} of {answer.total_trades:,} closed trades"
+    table([*columns, "ended by"], rows, title=shown, optional=optional)
+    if answer.next_offset is not None:
+        click.echo(f"The next ones: --offset {answer.next_offset}", err=True)
     return None
 
 
@@ -55,7 +51,11 @@ def trades(session_id: str, limit: int | None, offset: int | None, as_json: bool
 @click.option("--offset", type=int, help="How many of the oldest to skip. [default: 0]")
 @json_option
 def orders(session_id: str, status: str | None, limit: int | None, offset: int | None, as_json: bool) -> None:
-    """List the orders of SESSION in the order of submission."""
+    """List the orders of SESSION in the order of submission.
+
+    \b
+    jesse-paper orders paper_0123456789ab --status active
+    """
     arguments = {"session_id": session_id, "status": status, "limit": limit, "offset": offset}
     answer = ask(wire.PaperGetOrders, arguments)
     if as_json:
@@ -68,7 +68,10 @@ def orders(session_id: str, status: str | None, limit: int | None, offset: int |
         for o in answer.orders
     ]
     columns = ["order", "side", "type", "role", "size", "price", "status", "submitted", "done", "fee", "trade"]
-    table(columns, rows, title=f"{len(answer.orders)} of {answer.total} orders")
+    optional = ("trade", "fee", "done", "role", "submitted", "type")
+    table(columns, rows, title=f"{len(answer.orders)} of {answer.total:,} orders", optional=optional)
+    if answer.next_offset is not None:
+        click.echo(f"The next ones: --offset {answer.next_offset}", err=True)
     return None
 
 
@@ -78,7 +81,11 @@ def orders(session_id: str, status: str | None, limit: int | None, offset: int |
 @click.option("--max-points", type=int, help="The newest points are kept. [default: 200]")
 @json_option
 def equity(session_id: str, resolution: str | None, max_points: int | None, as_json: bool) -> None:
-    """Plot the equity and drawdown of SESSION."""
+    """Plot the equity and drawdown of SESSION.
+
+    \b
+    jesse-paper equity paper_0123456789ab --resolution 4h
+    """
     arguments = {"session_id": session_id, "resolution": resolution, "max_points": max_points}
     answer = ask(wire.PaperGetEquity, arguments)
     if as_json:
@@ -93,54 +100,23 @@ def equity(session_id: str, resolution: str | None, max_points: int | None, as_j
 
 
 @click.command()
-@click.argument("session_id", metavar="SESSION", required=False)
+@click.argument("session_id", metavar="SESSION", required=False, shell_complete=complete_sessions)
 @click.option("--returns-interval", help="auto, 1h or 1d. [default: auto]")
 @click.option("--explain", is_flag=True, help="Say what each metric means, without a session.")
 @json_option
 def metrics(session_id: str | None, returns_interval: str | None, explain: bool, as_json: bool) -> None:
-    """Show the performance and risk metrics of SESSION."""
+    """Show the performance and risk metrics of SESSION.
+
+    \b
+    jesse-paper metrics paper_0123456789ab
+    jesse-paper metrics --explain
+    """
     if explain:
         if as_json:
-            click.echo(msgspec.json.encode({name: each._asdict() for name, each in DEFINITIONS.items()}).decode())
-            return None
-        return table(["metric", "unit", "definition"], [[name, d.unit, d.text] for name, d in DEFINITIONS.items()])
+            return print_json({name: each._asdict() for name, each in DEFINITIONS.items()})
+        rows = [[name, d.unit, d.text] for name, d in DEFINITIONS.items()]
+        return table(["metric", "unit", "definition"], rows, elastic="definition")
     if session_id is None:
         raise PaperError("invalid_argument", "metrics: name a SESSION, or --explain", "jesse-paper ls lists them")
     answer = ask(wire.PaperGetMetrics, {"session_id": session_id, "returns_interval": returns_interval})
     return print_json(answer) if as_json else show_metrics(answer.metrics)
-
-
-def minute(time: str) -> str:
-    """A time of the wire to the minute, as people read it."""
-    return time[:16].replace("T", " ")
-
-
-def plot_equity(answer: wire.Equity) -> None:
-    """Print equity above, drawdown below."""
-    import plotext
-
-    on_terminal = sys.stdout.isatty()
-    for drawn in draw_equity(answer, min(110, (plotext.terminal_width() or 100) if on_terminal else 110), 25):
-        click.echo(drawn if on_terminal else plotext.uncolorize(drawn))
-
-
-def draw_equity(answer: wire.Equity, width: int, height: int) -> list[str]:
-    """Two plots as text with colours: equity, and the drawdown from its highest point in percent."""
-    import plotext
-
-    points = answer.equity_curve
-    labels = [point.timestamp[5:16].replace("T", " ") for point in points]
-    ticks = sorted({round(i * (len(points) - 1) / 6) for i in range(7)})
-    drawn = []
-    for title, values, share, color in (
-        (f"{answer.session_id}: equity, {answer.resolution}", [p.equity for p in points], 0.62, "green"),
-        ("drawdown, %", [-100 * p.drawdown for p in points], 0.38, "red"),
-    ):
-        plotext.clear_figure()
-        plotext.theme("clear")
-        plotext.plot(list(range(len(points))), values, marker="braille", color=color)
-        plotext.xticks(ticks, [labels[i] for i in ticks])
-        plotext.title(title)
-        plotext.plotsize(width, max(7, round(share * height)))
-        drawn.append(plotext.build())
-    return drawn

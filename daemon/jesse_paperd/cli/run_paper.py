@@ -12,12 +12,12 @@ from typing import Any
 import click
 
 from jesse_paperd.cli.asking import json_option
-from jesse_paperd.cli.sessions import trading_arguments, trading_options
+from jesse_paperd.cli.starting import trading_arguments, trading_options
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.validation import parse
 
 
-@click.command("run-paper")
+@click.command("run-paper", short_help="Trade one session here, without a daemon.")
 @click.argument("exchange")
 @click.argument("symbol")
 @click.option("--strategy", "-s", required=True, help="Name of a strategy of the project.")

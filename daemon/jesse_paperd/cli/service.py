@@ -120,7 +120,7 @@ stdout_logfile_backups=5
 """
 
 
-@click.group()
+@click.group(short_help="Have systemd or supervisord run the daemon.")
 def service() -> None:
     """Have the daemon run, and started again whenever it ends."""
 

@@ -58,7 +58,7 @@ class FirstStrategy(Strategy):
 '''
 
 
-@click.command()
+@click.command(short_help="Make a first project and a commented configuration.")
 @click.argument("folder", type=click.Path(path_type=Path), default=Path("jesse-project"))
 def init(folder: Path) -> None:
     """Make a Jesse project with a first strategy in FOLDER, and a commented configuration in the home.
@@ -83,7 +83,7 @@ def init(folder: Path) -> None:
     click.echo("now:    jesse-paperd &  jesse-paper start FirstStrategy BTC-USDT")
 
 
-@click.command()
+@click.command(short_help="Make CURVE keys, to talk over TCP.")
 @json_option
 def keygen(as_json: bool) -> None:
     """Make a pair of CURVE keys, for a daemon or a client that talks over TCP."""

@@ -17,8 +17,8 @@ from jesse_paperd.analytics.trades import trade_of
 from jesse_paperd.market.status import MarketState
 from jesse_paperd.process import identity, lease
 from jesse_paperd.service.ledgers import Ledger, Ledgers
+from jesse_paperd.store.candle_file import Rows
 from jesse_paperd.store.candle_source import open_candles
-from jesse_paperd.store.candles import Rows
 from jesse_paperd.store.journal import OrderRow, Outcome, PositionRow, Progress
 from jesse_paperd.store.layout import Layout
 from jesse_paperd.store.registry import Record, now_ms
@@ -66,6 +66,8 @@ class Answers:
         self._layout = layout
         self._ledgers = ledgers
         self._stalled_seconds = stalled_seconds
+        #: Replayed candles in all, by session: a file of them never changes.
+        self._totals: dict[str, int | None] = {}
 
     def started(self, record: Record, view: ProcessView, already_existed: bool) -> wire.Started:
         spec = record.spec
@@ -130,7 +132,7 @@ class Answers:
             outcome = ledger.reader.outcome()
             positions = [_position(row, progress, view) for row in ledger.reader.positions()]
             orders = [_order(row) for row in ledger.reader.orders("status = 'ACTIVE'")]
-            health = self._health(record, view, progress, outcome, ledger)
+            health = self._health(record, view, progress, outcome, ledger, total=self._total(record))
         ended = outcome.ended_at if outcome is not None else record.ended_at
         # Between candles the last traded price moves what is open; the metrics stay on closed candles.
         since_candle = 0.0
@@ -350,6 +352,7 @@ class Answers:
 
     def forget(self, session_id: str) -> None:
         """Keep nothing of a session that was removed."""
+        self._totals.pop(session_id, None)
         self._ledgers.drop(session_id)
 
     def _state(self, record: Record, view: ProcessView) -> tuple[wire.SessionState, Outcome | None]:
@@ -360,8 +363,21 @@ class Answers:
         except PaperError:
             return state_of(record, view, None, None), None
 
+    def _total(self, record: Record) -> int | None:
+        """How many candles a replay trades in all; None for a live session, or when its file cannot be read any more."""
+        if record.spec.candle_files and record.session_id not in self._totals:
+            with contextlib.suppress(PaperError):
+                self._totals[record.session_id] = open_candles(self._layout, record.spec).total()
+        return self._totals.get(record.session_id)
+
     def _health(
-        self, record: Record, view: ProcessView, progress: Progress | None, outcome: Outcome | None, ledger: Ledger
+        self,
+        record: Record,
+        view: ProcessView,
+        progress: Progress | None,
+        outcome: Outcome | None,
+        ledger: Ledger,
+        total: int | None = None,
     ) -> wire.Health:
         events = ledger.reader.event_counts()
         reasons = []
@@ -402,6 +418,7 @@ class Answers:
             else max(0.0, (now_ms() - last - _MINUTE) / 1000),
             feed_state=feed_state,
             candles=progress.candles if progress is not None else 0,
+            candles_total=total,
             gaps=progress.gaps if progress is not None else 0,
             missing_minutes=progress.missing if progress is not None else 0,
             missed_decisions=progress.missed_decisions if progress is not None else 0,

@@ -115,8 +115,9 @@ class PaperStart(Operation, tag="paper_start", frozen=True):
         str,
         Meta(
             max_length=4096,
-            description="'live' for the exchange's own candles, or 'replay:/path/to/candles.csv.gz' on the daemon's "
-            "machine.",
+            description="'live' for the exchange's own candles, 'replay:/path/to/candles.csv.gz' on the daemon's "
+            "machine, or 'replay:store' or 'replay:postgres' for what its candle store or Jesse's database has, "
+            "optionally with ':2024-12-01..2025-01-01' (the end not included).",
         ),
     ] = "live"
     speed: Annotated[
@@ -501,7 +502,11 @@ class Order(Struct, kw_only=True, frozen=True):
 
 
 class Health(Struct, kw_only=True, frozen=True):
-    """Is the session doing its work? `state` is `ok`, `warming_up`, `stalled`, `stale`, `diverged` or `ended`."""
+    """Is the session doing its work? `state` is `ok`, `warming_up`, `stalled`, `stale`, `diverged` or `ended`.
+
+    `candles` of `candles_total` have been traded, where that is known: of a replay, in `paper_status`. `progress` is
+    that of a live session's warm-up, as a fraction.
+    """
 
     state: str
     reasons: list[str] = []
@@ -509,6 +514,7 @@ class Health(Struct, kw_only=True, frozen=True):
     last_candle_age_seconds: float | None = None
     feed_state: str = ""
     candles: int = 0
+    candles_total: int | None = None
     gaps: int = 0
     missing_minutes: int = 0
     missed_decisions: int = 0

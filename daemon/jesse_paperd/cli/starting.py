@@ -1,0 +1,202 @@
+"""start and restart: a session comes up, says what it will trade, and shows how far a replay is."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jesse_paperd.cli.asking import ask, json_option, print_json
+from jesse_paperd.cli.completion import complete_sessions, complete_strategies
+from jesse_paperd.cli.progress import ENDED, follow, waiting
+from jesse_paperd.cli.tables import pairs, percent, state
+from jesse_paperd.wire import protocol as wire
+from jesse_paperd.wire.errors import PaperError
+
+follow_option = click.option(
+    "--follow/--no-follow",
+    "follows",
+    default=None,
+    help="Show a replay's progress to its end, and a live session's warm-up. [default: on a terminal, for replays]",
+)
+
+
+def trading_options(command: Any) -> Any:
+    """The options that `start` and `run-paper` share."""
+    options = [
+        click.option("--timeframe", "-t", help="The strategy's timeframe. [default: 1h]"),
+        click.option("--starting-balance", type=float, help="Simulated money, in the quote currency. [default: 10000]"),
+        click.option("--leverage", type=float, help="Whole number; above 1 needs futures. [default: 1]"),
+        click.option("--leverage-mode", help="cross or isolated. [default: cross]"),
+        click.option("--fee", type=float, help="Of each fill, as a fraction. [default: 0.001]"),
+        click.option("--feed", help="live, replay:FILE, replay:store or replay:postgres. [default: live]"),
+        click.option("--speed", help="Of a replay: max, or a multiple of real time. [default: max]"),
+        click.option("--warmup", "warmup_candles", type=int, help="Candles before the first decision. [default: 240]"),
+        click.option(
+            "--data-route", "data_routes", multiple=True, metavar="SYMBOL:TIMEFRAME", help="Further candles to read."
+        ),
+        click.option("--hyperparameters", metavar="JSON", help="Override the strategy's hyperparameters."),
+        click.option("--gap-policy", help="skip or fill missing minutes. [default: skip]"),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def trading_arguments(values: dict[str, Any]) -> dict[str, Any]:
+    """The options of `trading_options` as arguments of paper_start; what was not given is left out.
+
+    Raises:
+        PaperError: `invalid_argument` for a malformed data route or hyperparameters.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    routes = []
+    for route in given.pop("data_routes", ()):
+        symbol, colon, timeframe = route.partition(":")
+        if not colon:
+            raise PaperError(
+                "invalid_argument", f"--data-route: {route!r} is not SYMBOL:TIMEFRAME, such as ETH-USDT:4h"
+            )
+        routes.append({"symbol": symbol, "timeframe": timeframe})
+    if routes:
+        given["data_routes"] = routes
+    if "hyperparameters" in given:
+        try:
+            given["hyperparameters"] = json.loads(given["hyperparameters"])
+        except ValueError as error:
+            raise PaperError("invalid_argument", f"--hyperparameters is no JSON: {error}") from error
+    if given.get("feed", "").startswith("replay:"):
+        given["feed"] = _absolute(given["feed"])
+    return given
+
+
+def _absolute(feed: str) -> str:
+    """A replay's files by absolute paths: the daemon's working directory is another one."""
+    if feed.split(":")[1] in ("store", "postgres"):
+        return feed
+    parts = []
+    for part in feed.removeprefix("replay:").split(","):
+        name, equals, path = part.rpartition("=")
+        parts.append(f"{name}{equals}{Path(path).expanduser().absolute()}")
+    return "replay:" + ",".join(parts)
+
+
+@click.command()
+@click.argument("strategy", shell_complete=complete_strategies)
+@click.argument("symbol")
+@click.option("--exchange", "-e", help="Jesse's name of it. [default: Binance]")
+@trading_options
+@click.option("--session-id", help="An id of your own: starting twice with it starts once.")
+@click.option("--notes", help="Free text kept with the session.")
+@follow_option
+@json_option
+def start(as_json: bool, follows: bool | None, **values: Any) -> None:
+    """Start a session of STRATEGY on SYMBOL.
+
+    On a terminal it says what will be traded, and shows a replay's progress: Ctrl-C leaves the session running. Into a
+    pipe it prints the session's id alone.
+
+    \b
+    jesse-paper start SMACrossover BTC-USDT --timeframe 1h
+    jesse-paper start DayTrader BTC-USDT -t 15m --leverage 3 --feed replay:candles.csv.gz --speed 600
+    session=$(jesse-paper start SMACrossover BTC-USDT)
+    """
+    arguments = trading_arguments(values)
+    with waiting(f"Starting {values['strategy']} on {values['symbol']} …"):
+        started = ask(wire.PaperStart, arguments, timeout=90)
+    _show(started, follows, as_json)
+
+
+@click.command()
+@click.argument("session_id", metavar="SESSION", shell_complete=complete_sessions)
+@click.option("--continue", "goes_on", is_flag=True, help="Go on with a session that the daemon gave up.")
+@click.option("--new-session-id", help="Id of the new session.")
+@follow_option
+@json_option
+def restart(session_id: str, goes_on: bool, new_session_id: str | None, follows: bool | None, as_json: bool) -> None:
+    """Start another session with the settings of SESSION.
+
+    \b
+    jesse-paper restart paper_0123456789ab
+    jesse-paper restart paper_0123456789ab --continue
+    """
+    arguments = {
+        "session_id": session_id,
+        "mode": "continue" if goes_on else "new",
+        "new_session_id": new_session_id,
+    }
+    with waiting(f"Starting again what {session_id} traded …"):
+        started = ask(wire.PaperRestart, arguments, timeout=90)
+    _show(started, follows, as_json)
+
+
+def _show(started: wire.Started, follows: bool | None, as_json: bool) -> None:
+    """Say what was started; follow it where that was asked for, or where somebody looks at a replay."""
+    on_terminal = sys.stdout.isatty() and not as_json
+    session = started.session_id
+    if on_terminal:
+        describe(started)
+    replay = started.feed != "live"
+    if follows is None:
+        follows = on_terminal and sys.stderr.isatty() and replay
+    if not follows or started.status in ENDED:
+        if as_json:
+            print_json(started)
+        elif not on_terminal:
+            click.echo(session)
+        elif not replay or started.status not in ENDED:
+            click.secho(f"\n  jesse-paper watch {session}", dim=True)
+        if started.hint and not as_json:
+            click.echo(f"  {started.hint}", err=True)
+        return
+    if sys.stderr.isatty():
+        click.secho(f"\nCtrl-C leaves it running; jesse-paper watch {session} shows it again.", dim=True, err=True)
+    ended = follow(session, until_running=not replay)
+    if as_json:
+        print_json(ended)
+    elif not on_terminal:
+        click.echo(session)
+    else:
+        _tell_end(ended)
+    if ended.status == "failed":
+        raise PaperError("strategy_failed", f"{session} failed: {ended.error}", f"jesse-paper logs {session}")
+
+
+def describe(started: wire.Started) -> None:
+    """What a session trades, in one block."""
+    quote = started.symbol.rpartition("-")[2]
+    leverage = f", {started.leverage:g}× {started.leverage_mode}" if started.leverage > 1 else ""
+    feed = "live, the exchange's own candles"
+    if started.feed != "live":
+        files = ", ".join(part.rpartition("/")[2] for part in started.feed.removeprefix("replay:").split(","))
+        speed = "as fast as possible" if started.speed == "max" else f"{started.speed:,.6g} × real time"
+        feed = f"replay of {files}, {speed}"
+    mark = state(started.status)
+    click.echo(f"{click.style(started.session_id, bold=True)}  {click.style(mark.text, fg=mark.style.split()[-1])}")
+    pairs(
+        {
+            "strategy": f"{started.strategy}, every {started.timeframe}",
+            "market": f"{started.symbol} on {started.market or started.exchange}",
+            "candles": feed,
+            "warm-up": f"{started.warmup_candles:,} candles before the first decision",
+            "account": f"{started.starting_balance:,.2f} {quote}{leverage}, fee {100 * started.fee:g} % of a fill",
+            "mode": "paper: real candles, simulated money",
+            "note": "this session was there already: nothing was started" if started.already_existed else "",
+        },
+        title=" ",
+    )
+
+
+def _tell_end(ended: wire.Status) -> None:
+    metrics = ended.metrics
+    if ended.status == "failed":
+        return
+    why = "has traded all its candles" if ended.stop_reason == "feed_ended" else f"ended: {ended.stop_reason}"
+    click.echo(
+        f"✓ {why}: equity {metrics.current_equity:,.2f} ({percent(metrics.total_return)}), "
+        f"{metrics.total_trades} trades, largest drawdown {metrics.max_drawdown:.2%}"
+    )
+    click.secho(f"  jesse-paper trades {ended.session_id}   equity, metrics, chart, report likewise", dim=True)
