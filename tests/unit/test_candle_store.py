@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jesse_paperd.store.candle_file import Rows
 from jesse_paperd.store.candle_store import MINUTE, Candle, CandleReader, CandleStore, Gap
 from jesse_paperd.wire.errors import PaperError
 
@@ -68,6 +71,76 @@ def test_the_first_final_version_wins_and_later_ones_are_counted(path: Path) -> 
     assert reader.revisions(BTC) == [candle(0, 200.0), candle(1)]
 
 
+def rows(*candles: Candle) -> Rows:
+    return np.array([[c.timestamp, c.open, c.close, c.high, c.low, c.volume] for c in candles])
+
+
+def test_candles_from_elsewhere_fill_what_is_not_final_and_change_nothing_that_is(path: Path) -> None:
+    store, reader = CandleStore(path), CandleReader(path)
+    store.commit(BTC, at(2), at(5), [candle(2), candle(4)], [Gap(at(3), at(3), "no_candle")], at(5))
+    theirs = [candle(0), candle(2), candle(3), candle(4, 200.0), candle(5), candle(8)]
+    adopted = store.adopt(BTC, rows(*theirs), at(9))
+    assert adopted == (3, 1, [(candle(4), candle(4, 200.0))], [at(3)])
+    assert reader.missing(BTC, at(0), at(9)) == [(at(1), at(2)), (at(6), at(8))], "absence proves nothing by itself"
+    assert reader.range(BTC, at(0), at(9)).tolist() == rows(*(candle(m) for m in (0, 2, 4, 5, 8))).tolist()
+    assert reader.extent(BTC) == (at(0), at(8), 5, 1, 3)
+    assert store.adopt(BTC, rows(*theirs), at(9)).added == 0
+    again = store.adopt(BTC, rows(candle(0), candle(8)), at(10), upto=at(10))
+    assert (again.added, again.known) == (0, 2)
+    assert reader.missing(BTC, at(0), at(10)) == []
+    assert reader.gaps(BTC, at(0), at(10)) == [
+        Gap(at(1), at(1), "imported"),
+        Gap(at(3), at(3), "no_candle"),
+        Gap(at(6), at(7), "imported"),
+        Gap(at(9), at(9), "imported"),
+    ]
+    assert reader.revisions(BTC) == [], "those are what the exchange said"
+
+
+def test_four_byte_floats_are_compared_as_such(path: Path) -> None:
+    store = CandleStore(path)
+    exact = Candle(at(0), 96543.215, 96543.217, 96543.213, 96543.216, 1234.56789)
+    store.commit(BTC, at(0), at(1), [exact], [], at(1))
+    kept = Candle(at(0), *(float(str(np.float32(value))) for value in exact[1:]))
+    assert kept != exact
+    assert store.adopt(BTC, rows(kept), at(1), single=True).known == 1
+    assert store.adopt(BTC, rows(kept), at(1)).contradicted == [(exact, kept)]
+
+
+def test_two_that_make_a_store_at_once_and_write_to_it_lose_nothing(path: Path) -> None:
+    """As a feed and an import do: each opens it by itself, in a process of its own."""
+    code = """
+import sys
+from pathlib import Path
+import numpy as np
+from jesse_paperd.store.candle_store import Candle, CandleStore
+path, start, odd = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+sys.stdin.readline()
+store = CandleStore(path)
+for minute in range(odd, 200, 2):
+    at = start + minute * 60_000
+    if odd:
+        store.adopt("BTC-USDT", np.array([[at, 100.0, 101.0, 102.0, 99.0, 5.0]]), at)
+    else:
+        store.commit("BTC-USDT", at, at + 60_000, [Candle(at, 100.0, 102.0, 99.0, 101.0, 5.0)], [], at)
+"""
+    writers = [
+        subprocess.Popen([sys.executable, "-c", code, path, str(START), str(odd)], stdin=subprocess.PIPE, text=True)
+        for odd in (0, 1)
+    ]
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    assert [writer.wait() for writer in writers] == [0, 0]
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.close()
+    reader = CandleReader(path)
+    assert reader.range(BTC, at(0), at(200)).tolist() == rows(*(candle(minute) for minute in range(200))).tolist()
+    assert reader.missing(BTC, at(0), at(200)) == []
+
+
 @pytest.mark.parametrize(
     ("candles", "gaps"),
     [
@@ -119,6 +192,15 @@ def test_any_order_of_commits_gives_what_the_exchange_had(
         first = chance.randrange(200)
         upto = chance.randrange(first, 200) + 1
         absent = [minute for minute in range(first, upto) if minute not in truth]
+        present = [truth[minute] for minute in range(first, upto) if minute in truth]
+        if present and chance.random() < 0.5:
+            complete = chance.random() < 0.5
+            first = (present[0].timestamp - START) // MINUTE
+            adopted = store.adopt(BTC, rows(*present), at(200), at(upto) if complete else None)
+            assert adopted.added + adopted.known == len(present)
+            assert (adopted.contradicted, adopted.in_gaps) == ([], [])
+            final.update(range(first, upto) if complete else [(c.timestamp - START) // MINUTE for c in present])
+            continue
         store.commit(
             BTC, at(first), at(upto),
             [truth[minute] for minute in range(first, upto) if minute in truth],

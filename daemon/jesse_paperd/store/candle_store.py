@@ -1,4 +1,4 @@
-"""The store of closed 1m candles of one exchange: written by the feed alone, read by anyone.
+"""The store of closed 1m candles of one exchange: written by the feed, added to by imports, read by anyone.
 
     candles     what the exchange had: the first final version wins and never changes, so a replay is exact
     gaps        what it did not have: absence that is final
@@ -8,19 +8,24 @@
 
 Times are open times in milliseconds UTC, on whole minutes. `upto` is the first minute that is not included; `last`
 is included. The *frontier* is where coverage ends: every minute below it is final.
+
+Two writers do each other no harm: each transaction looks at what is final and adds to it, and nothing final changes.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from jesse_paperd.store.candle_file import Rows
 from jesse_paperd.store.sqlite import open_reader, open_writer
 
 MINUTE = 60_000
@@ -41,7 +46,7 @@ CREATE TABLE gaps (
     symbol    TEXT    NOT NULL,
     first     INTEGER NOT NULL,
     last      INTEGER NOT NULL,
-    reason    TEXT    NOT NULL,   -- no_candle, no_history, malformed (docs/live-candles.md)
+    reason    TEXT    NOT NULL,   -- no_candle, no_history, malformed, imported (docs/live-candles.md)
     found_at  INTEGER NOT NULL,   -- the exchange's clock
     PRIMARY KEY (symbol, first)
 ) WITHOUT ROWID;
@@ -90,8 +95,30 @@ class Gap(NamedTuple):
     reason: str
 
 
+class Adopted(NamedTuple):
+    """What became of candles from elsewhere: `added`, `known` with equal values, or another candle (or a gap) is final.
+
+    `contradicted` has the stored and the refused row of each such minute, `in_gaps` the minutes.
+    """
+
+    added: int
+    known: int
+    contradicted: list[tuple[Candle, Candle]]
+    in_gaps: list[int]
+
+
+class Extent(NamedTuple):
+    """What there is of a market: first and last candle, how many; minutes in gaps, and those not known in between."""
+
+    first: int
+    last: int
+    candles: int
+    gap_minutes: int
+    missing_minutes: int
+
+
 class CandleStore:
-    """The writing side, held by the feed alone."""
+    """The writing side: the feed's, and an import's."""
 
     def __init__(self, path: Path) -> None:
         """Open or make the store.
@@ -99,7 +126,8 @@ class CandleStore:
         Raises:
             PaperError: `storage_failed` when it cannot be opened.
         """
-        self._db = open_writer(path, SCHEMA, VERSION)
+        with _making(path.parent):
+            self._db = open_writer(path, SCHEMA, VERSION)
 
     def commit(
         self, symbol: str, first: int, upto: int, candles: Sequence[Candle], gaps: Sequence[Gap], now: int
@@ -126,6 +154,50 @@ class CandleStore:
                 db.executemany("INSERT INTO candles VALUES (?,?,?,?,?,?,?)", [(symbol, *c) for c in fresh])
                 db.executemany("INSERT INTO gaps VALUES (?,?,?,?,?)", absent)
             _cover(db, symbol, first, upto)
+
+    def adopt(self, symbol: str, rows: Rows, now: int, upto: int | None = None, single: bool = False) -> Adopted:
+        """Make the minutes of candles from elsewhere final where they are not yet, in one transaction.
+
+        Args:
+            rows: in Jesse's order, checked, at least one.
+            upto: given when `rows` are all that the exchange had from the first of them below this time: then the
+                minutes without one are recorded as gaps.
+            single: the rows were kept as four-byte floats and are compared as such.
+        """
+        times = rows[:, 0].astype(np.int64)
+        first, end = int(times[0]), upto or int(times[-1]) + MINUTE
+        fresh = np.zeros(len(times), dtype=bool)
+        with _transaction(self._db) as db:
+            stretches = _missing(db, symbol, first, end)
+            for a, b in stretches:
+                fresh[times.searchsorted(a) : times.searchsorted(b)] = True
+            stored = _rows_of(db, symbol, first, end)
+            candles = [(symbol, int(t), o, h, low, c, v) for t, o, c, h, low, v in rows[fresh].tolist()]
+            db.executemany("INSERT INTO candles VALUES (?,?,?,?,?,?,?)", candles)
+            if upto is None:
+                breaks = np.flatnonzero(np.diff(times[fresh]) != MINUTE) + 1
+                for run in np.split(times[fresh], breaks):
+                    if len(run):
+                        _cover(db, symbol, int(run[0]), int(run[-1]) + MINUTE)
+            else:
+                for a, b in stretches:
+                    edges = [a - MINUTE, *times[times.searchsorted(a) : times.searchsorted(b)].tolist(), b]
+                    absent = [
+                        (symbol, before + MINUTE, after - MINUTE, "imported", now)
+                        for before, after in pairwise(edges)
+                        if after - before > MINUTE
+                    ]
+                    db.executemany("INSERT INTO gaps VALUES (?,?,?,?,?)", absent)
+                _cover(db, symbol, first, end)
+        old = rows[~fresh]
+        both, theirs, ours = np.intersect1d(old[:, 0], stored[:, 0], assume_unique=True, return_indices=True)
+        kind = np.float32 if single else np.float64
+        differs = (old[theirs].astype(kind) != stored[ours].astype(kind))[:, 1:].any(axis=1)
+        contradicted = [
+            (_candle(stored[o]), _candle(old[t])) for t, o in zip(theirs[differs], ours[differs], strict=True)
+        ]
+        in_gaps = np.setdiff1d(old[:, 0], stored[:, 0]).astype(np.int64).tolist()
+        return Adopted(int(fresh.sum()), len(both) - len(contradicted), contradicted, in_gaps)
 
     def recheck(self, symbol: str, candles: Sequence[Candle], now: int) -> int:
         """Compare candles with the final ones of their minutes and record those that differ.
@@ -201,7 +273,7 @@ class CandleReader:
                 self._opened = db
         return self._opened
 
-    def read(self, symbol: str, after: int, limit: int) -> NDArray[np.float64]:
+    def read(self, symbol: str, after: int, limit: int) -> Rows:
         """The next final candles later than `after`, oldest first: everything up to the frontier, at most `limit`.
 
         Nothing is skipped over: it ends before the first minute that is not final.
@@ -212,7 +284,7 @@ class CandleReader:
         first = (after // MINUTE + 1) * MINUTE
         return self._rows(symbol, first, self.frontier(symbol, first) or first, limit)
 
-    def range(self, symbol: str, since: int, upto: int) -> NDArray[np.float64]:
+    def range(self, symbol: str, since: int, upto: int) -> Rows:
         """All final candles from `since` below `upto`, as `read` gives them, whether or not minutes are missing."""
         return self._rows(symbol, since, upto, -1)
 
@@ -250,6 +322,17 @@ class CandleReader:
         )
         return [Candle(*row) for row in rows]
 
+    def extent(self, symbol: str) -> Extent:
+        """What there is of a pair that is one of `symbols`."""
+        first, last, count = self._all(
+            "SELECT min(timestamp), max(timestamp), count(*) FROM candles WHERE symbol = ?", symbol
+        )[0]
+        ((absent,),) = self._all("SELECT total((last - first) / 60000 + 1) FROM gaps WHERE symbol = ?", symbol)
+        ((span,),) = self._all(
+            "SELECT max(upto) - min(first) - sum(upto - first) FROM coverage WHERE symbol = ?", symbol
+        )
+        return Extent(first or 0, last or 0, count, int(absent), (span or 0) // MINUTE)
+
     def symbols(self) -> list[str]:
         """The pairs of which something is final."""
         return [row[0] for row in self._all("SELECT DISTINCT symbol FROM coverage ORDER BY symbol")]
@@ -259,13 +342,9 @@ class CandleReader:
             self._opened.close()
             self._opened = None
 
-    def _rows(self, symbol: str, first: int, upto: int, limit: int) -> NDArray[np.float64]:
-        rows = self._all(
-            "SELECT timestamp, open, close, high, low, volume FROM candles"
-            " WHERE symbol = ? AND timestamp >= ? AND timestamp < ? ORDER BY timestamp LIMIT ?",
-            symbol, first, upto, limit,
-        )  # fmt: skip
-        return np.array(rows, dtype=np.float64).reshape(-1, 6)
+    def _rows(self, symbol: str, first: int, upto: int, limit: int) -> Rows:
+        db = self._db
+        return np.empty((0, 6)) if db is None else _rows_of(db, symbol, first, upto, limit)
 
     def _all(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         db = self._db
@@ -274,6 +353,31 @@ class CandleReader:
     def _one(self, query: str, *parameters: object) -> tuple[Any, ...] | None:
         rows = self._all(query, *parameters)
         return rows[0] if rows else None
+
+
+def _candle(row: Rows) -> Candle:
+    t, o, c, h, low, v = row.tolist()
+    return Candle(int(t), o, h, low, c, v)
+
+
+def _rows_of(db: sqlite3.Connection, symbol: str, first: int, upto: int, limit: int = -1) -> Rows:
+    rows = db.execute(
+        "SELECT timestamp, open, close, high, low, volume FROM candles"
+        " WHERE symbol = ? AND timestamp >= ? AND timestamp < ? ORDER BY timestamp LIMIT ?",
+        (symbol, first, upto, limit),
+    ).fetchall()
+    return np.array(rows, dtype=np.float64).reshape(-1, 6)
+
+
+@contextmanager
+def _making(folder: Path) -> Iterator[None]:
+    """Alone in this folder: two that make the same store at once would take each other's away."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
