@@ -8,5 +8,6 @@ facade         MCP requests to daemon calls, answers to results
 tools          the table of tools: adding one is adding a row
 instructions   what a model reads before it sees any tool
 schemas        JSON schemas from the wire's structs
+view           the page that shows a session in clients that embed pages
 rendering      answers and errors as a model reads them
 """

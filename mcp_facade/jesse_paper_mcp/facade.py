@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from jesse_paper_mcp import prompts, rendering, resources, schemas
+from jesse_paper_mcp import prompts, rendering, resources, schemas, view
 from jesse_paper_mcp.jsonrpc import INVALID_PARAMS, Rejected
 from jesse_paper_mcp.tools import Tool
 from jesse_paperd.wire.errors import PaperError
@@ -137,4 +137,4 @@ def _declaration(tool: Tool) -> JSON:
             "idempotentHint": tool.idempotent,
             "openWorldHint": tool.open_world,
         },
-    }
+    } | ({"_meta": view.TOOL_META} if tool.viewed else {})

@@ -4,6 +4,7 @@ paper://sessions                     all sessions, a line each
 paper://sessions/{id}                a short report
 paper://sessions/{id}/trades.csv     every closed trade
 paper://sessions/{id}/equity.csv     the equity curve
+ui://jesse-paper/session             the page that shows a session (view.py); tools name it, so it is not listed
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from jesse_paper_mcp import report
+from jesse_paper_mcp import report, view
 from jesse_paper_mcp.jsonrpc import INTERNAL_ERROR, RESOURCE_NOT_FOUND, Rejected
 from jesse_paperd.wire import protocol as p
 from jesse_paperd.wire.errors import PaperError
@@ -88,6 +89,8 @@ def read(uri: str, ask: Ask) -> JSON:
     Raises:
         Rejected: there is no such resource, or the daemon cannot say.
     """
+    if uri == view.URI:
+        return {"contents": [view.contents()]}
     prefix, _, rest = uri.rstrip("/").partition(SESSIONS)
     session_id, _, part = rest.removeprefix("/").partition("/")
     readers: dict[str, tuple[str, Callable[[str, Ask], str]]] = {

@@ -21,6 +21,7 @@ class Tool(NamedTuple):
         idempotent: repeating it with the same arguments changes nothing more.
         open_world: it may reach systems other than the daemon.
         core: part of the small set of `--toolset core`.
+        viewed: clients that can embed pages show its session by one (view.py).
     """
 
     operation: type[p.Operation]
@@ -32,6 +33,7 @@ class Tool(NamedTuple):
     idempotent: bool = True
     open_world: bool = False
     core: bool = True
+    viewed: bool = False
 
     @property
     def name(self) -> str:
@@ -76,6 +78,7 @@ TOOLS = (
         "How a paper trading session is doing now: state, health (last candle, gaps, restarts), equity, unrealized "
         "profit, open positions, open orders and main metrics, in simulated money. Use it to check on a session, and "
         "after any call whose outcome is unclear.",
+        viewed=True,
     ),
     Tool(
         p.PaperGetTrades,
@@ -187,6 +190,7 @@ TOOLS = (
         "show the user how a session went. Simulated money only.",
         timeout=30.0,
         core=False,
+        viewed=True,
     ),
     Tool(
         p.PaperRestart,
