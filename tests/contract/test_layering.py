@@ -32,7 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "jesse_paper_mcp": {"wire"},
 }
 #: These put the parts together and may import all of them.
-ROOTS = {"app", "foreground"}
+ROOTS = {"app", "candle_tool", "foreground"}
 
 #: Where the outside world may come in: part → the only packages beside the standard library that it may import.
 OUTSIDE: dict[str, set[str]] = {

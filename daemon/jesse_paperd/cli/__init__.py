@@ -14,6 +14,7 @@ import click
 import jesse_paperd
 from jesse_paperd.cli import (
     analysis,
+    candles,
     completion,
     diagnostics,
     doctor,
@@ -60,6 +61,7 @@ SECTIONS: dict[str, list[click.Command]] = {
         diagnostics.health,
         diagnostics.feeds,
         doctor.doctor,
+        candles.candles,
         maintenance.disk,
         maintenance.archive,
         maintenance.delete,

@@ -8,7 +8,7 @@
     sessions/<id>/doorbell          session    datagram socket: "look again" (process/doorbell.py)
     candles/files/<digest>.npy      daemon     replay files, parsed once, named by their content
     archives/<id>.tar.gz            daemon     sessions packed by jesse-paper archive
-    candles/<exchange>.sqlite       feed       closed 1m candles; the first final version wins
+    candles/<exchange>.sqlite       feed       closed 1m candles, the first final version wins; imports add to it
     candles/feed.lock               feed       held while it lives: there is never a second one
     run/lock                        daemon     held while it lives, taken before the socket is bound
     run/daemon.sock                 daemon     the ROUTER socket
