@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from jesse_paper_mcp import prompts, rendering, resources, schemas, view
+from jesse_paper_mcp import progress, prompts, rendering, resources, schemas, view
 from jesse_paper_mcp.jsonrpc import INVALID_PARAMS, Rejected
 from jesse_paper_mcp.tools import Tool
 from jesse_paperd.wire.errors import PaperError
@@ -69,6 +69,14 @@ class Facade:
             log.exception("incident %s in %s", incident, name)
             defect = PaperError("internal", f"a defect of jesse-paper-mcp; its stderr explains incident {incident}.")
             return rendering.failure(name, defect, read_only=tool.read_only)
+
+    def progress(self, name: str, arguments: Mapping[str, Any], seconds: float) -> progress.Progress:
+        """How far a call is that has lasted so long. Blocks while the daemon is asked about its sessions.
+
+        Raises:
+            PaperError: the arguments are wrong, which is the call's answer.
+        """
+        return progress.of(parse(self._tools[name].operation, arguments), seconds, self._daemon.call)
 
     def list_resources(self) -> JSON:
         """The result of `resources/list`."""

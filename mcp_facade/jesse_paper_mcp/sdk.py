@@ -7,7 +7,9 @@ arguments and rewrites errors.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import anyio
@@ -20,14 +22,20 @@ from mcp.shared import exceptions
 from jesse_paper_mcp.facade import JSON, Facade
 from jesse_paper_mcp.instructions import INSTRUCTIONS
 from jesse_paper_mcp.jsonrpc import Rejected
+from jesse_paper_mcp.progress import EVERY_SECONDS
 from jesse_paper_mcp.stdio import Output, Streams
 from jesse_paperd import __version__
+from jesse_paperd.wire.errors import PaperError
 
-Handler = Callable[[JSON], Awaitable[JSON]]
+#: Answers a request's parameters. The SDK's session is there for notifications in the meantime.
+Handler = Callable[[JSON, Any], Awaitable[JSON]]
 
 NAME = "jesse-paper"
 #: From 2.x on handlers are arguments of the server's constructor; 1.x had decorators.
 IS_1 = hasattr(Server, "list_tools")
+SDK_ERROR: type[Exception] = exceptions.McpError if IS_1 else exceptions.MCPError  # type: ignore[attr-defined]
+#: Calls at once, of which each has a thread. A client may wait for many sessions and still ask for others.
+CALLS = 500
 
 
 def serve(facade: Facade, streams: Streams) -> None:
@@ -36,10 +44,11 @@ def serve(facade: Facade, streams: Streams) -> None:
 
 
 async def _serve(facade: Facade, streams: Streams) -> None:
+    anyio.to_thread.current_default_thread_limiter().total_tokens = CALLS
     server = _server(
         {
             "ListTools": _in_thread(lambda _: facade.list_tools()),
-            "CallTool": _in_thread(lambda params: facade.call_tool(params["name"], params.get("arguments") or {})),
+            "CallTool": _reporting(facade),
             "ListResources": _in_thread(lambda _: facade.list_resources()),
             "ListResourceTemplates": _in_thread(lambda _: facade.list_resource_templates()),
             "ReadResource": _in_thread(lambda params: facade.read_resource(params["uri"])),
@@ -70,13 +79,53 @@ class _Stdout:
 def _in_thread(answer: Callable[[JSON], JSON]) -> Handler:
     """Answering may block for as long as the daemon takes; other requests must not wait for it."""
 
-    async def handler(params: JSON) -> JSON:
+    async def handler(params: JSON, _session: Any) -> JSON:
         try:
-            return await anyio.to_thread.run_sync(answer, params, abandon_on_cancel=True)
+            answered: JSON = await _threaded(answer, params)
+            return answered
         except Rejected as error:
             raise _protocol_error(error.code, error.message) from error
 
     return handler
+
+
+def _reporting(facade: Facade) -> Handler:
+    """Tool calls, with progress for a client that gave a token."""
+    silent = _in_thread(lambda params: facade.call_tool(params["name"], params.get("arguments") or {}))
+
+    async def handler(params: JSON, session: Any) -> JSON:
+        token = (params.get("_meta") or {}).get("progressToken")
+        if token is None:
+            return await silent(params, session)
+        answer: JSON = {}
+        refusal = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(_report, facade, params, partial(session.send_progress_notification, token))
+            try:
+                answer = await silent(params, session)
+            except SDK_ERROR as error:
+                refusal = error  # out of reach of the group, which would wrap it
+            group.cancel_scope.cancel()
+        if refusal is not None:
+            raise refusal
+        return answer
+
+    return handler
+
+
+async def _report(facade: Facade, params: JSON, notify: Callable[..., Awaitable[None]]) -> None:
+    """Tell how far a call is, now and then, until cancelled."""
+    began = anyio.current_time()
+    while True:
+        await anyio.sleep(EVERY_SECONDS)
+        seconds = anyio.current_time() - began
+        with contextlib.suppress(PaperError):
+            await notify(*await _threaded(facade.progress, params["name"], params.get("arguments") or {}, seconds))
+
+
+async def _threaded(function: Callable[..., Any], *arguments: Any) -> Any:
+    """The function's value. A cancelled request lets go of its thread at once."""
+    return await anyio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True)
 
 
 def _server(handlers: dict[str, Handler]) -> Any:
@@ -84,7 +133,7 @@ def _server(handlers: dict[str, Handler]) -> Any:
     if IS_1:
         server: Any = Server(NAME, version=__version__, instructions=INSTRUCTIONS)
         for stem, handler in handlers.items():
-            server.request_handlers[getattr(types, f"{stem}Request")] = _handler_1(stem, handler)
+            server.request_handlers[getattr(types, f"{stem}Request")] = _handler_1(server, stem, handler)
         return server
     on_events: dict[str, Any] = {
         f"on_{_snake_case(stem)}": _handler_2(stem, handler) for stem, handler in handlers.items()
@@ -92,11 +141,12 @@ def _server(handlers: dict[str, Handler]) -> Any:
     return Server(NAME, version=__version__, instructions=INSTRUCTIONS, **on_events)
 
 
-def _handler_1(stem: str, handler: Handler) -> Callable[[Any], Awaitable[Any]]:
+def _handler_1(server: Any, stem: str, handler: Handler) -> Callable[[Any], Awaitable[Any]]:
     result_type = getattr(types, f"{stem}Result")
 
     async def handle(request: Any) -> Any:
-        return types.ServerResult(result_type.model_validate(await handler(_json(request.params))))
+        answer = await handler(_json(request.params), server.request_context.session)
+        return types.ServerResult(result_type.model_validate(answer))
 
     return handle
 
@@ -104,8 +154,8 @@ def _handler_1(stem: str, handler: Handler) -> Callable[[Any], Awaitable[Any]]:
 def _handler_2(stem: str, handler: Handler) -> Callable[[Any, Any], Awaitable[Any]]:
     result_type = getattr(types, f"{stem}Result")
 
-    async def handle(_context: Any, params: Any) -> Any:
-        return result_type.model_validate(await handler(_json(params)))
+    async def handle(context: Any, params: Any) -> Any:
+        return result_type.model_validate(await handler(_json(params), context.session))
 
     return handle
 
@@ -116,9 +166,7 @@ def _json(params: Any) -> JSON:
 
 
 def _protocol_error(code: int, message: str) -> Exception:
-    if IS_1:
-        return exceptions.McpError(types.ErrorData(code=code, message=message))
-    return exceptions.MCPError(code, message)  # type: ignore[attr-defined, no-any-return]
+    return SDK_ERROR(types.ErrorData(code=code, message=message)) if IS_1 else SDK_ERROR(code, message)
 
 
 def _snake_case(stem: str) -> str:
