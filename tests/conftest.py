@@ -7,8 +7,18 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What tests have counted (`record_property("counted", …)`), for whoever reads the run."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for name, value in report.user_properties:
+                if name == "counted":
+                    terminalreporter.write_line(f"{report.nodeid.split('::')[-1]}:\n{value}")
 
 
 @pytest.fixture

@@ -147,6 +147,7 @@ def age(worker: Worker, folder: Path) -> None:
     print("private memory beyond the fork's: " + ", ".join(f"{n} {mb:.1f} MB" for n, mb in found["memory"].items()))
     first, last = found["months"][0], found["months"][-1]
     print(f"CPU of the first month {first:.2f} s, of the last {last:.2f} s; ratio {last / first:.2f}")
+    print(f"journal of the year {(folder / 'age.sqlite').stat().st_size / 1e6:.1f} MB")
 
 
 def main() -> None:

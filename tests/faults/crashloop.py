@@ -46,7 +46,7 @@ longest_seconds = 0.5
 EXCHANGE_SPEED = 240
 #: How often each is struck. Who needs the engine imported anew takes seconds to come back, the others milliseconds.
 WEIGHTS = {"session": 80, "daemon": 2, "zygote": 2, "feed": 3, "façade": 4, "trap": 40}
-#: So moments that end the daemon or the zygote are armed more rarely, and few of these are struck while one comes back.
+#: So few of these are struck while one comes back.
 RARE = 0.1
 PATH = [os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []
 
@@ -132,7 +132,7 @@ class Killer:
         if target != "session" and not engine_is_ready and self._chance.random() > RARE:
             return
         if target == "trap":
-            self._arm()
+            self._arm(engine_is_ready)
             return
         victims = list(self._victims(target))
         if victims and self._kill(self._chance.choice(victims)):
@@ -145,14 +145,22 @@ class Killer:
 
     def count(self) -> Counter[str]:
         """Kills so far, by what and when."""
-        sprung = Counter(path.name.split(".")[0] for path in (self._traps / "sprung").iterdir())
-        return self.struck + Counter({f"{MOMENTS[name].role}, {name}": count for name, count in sprung.items()})
+        sprung: Counter[str] = Counter()
+        for path in (self._traps / "sprung").iterdir():
+            if (moment := path.name.split(".")[0]) in MOMENTS:
+                role = MOMENTS[moment].role.replace("zygote", "session")
+                victim = path.read_text()
+                sprung[f"{role}, {moment}" if victim == "self" else f"{victim}, a session {moment}"] += 1
+        return self.struck + sprung
 
-    def _arm(self) -> None:
-        moment = self._chance.choice(list(MOMENTS))
+    def _arm(self, engine_is_ready: bool) -> None:
+        """Arm a trap, the rather the more seldom its moment was struck so far."""
+        struck = Counter(path.name.split(".")[0] for path in (self._traps / "sprung").iterdir())
+        (moment,) = self._chance.choices(list(MOMENTS), [1 / (1 + struck[name]) for name in MOMENTS])
         role = MOMENTS[moment].role
         victim = self._chance.choice(["self", "self", "self", "zygote", "daemon"]) if role == "zygote" else "self"
-        if (victim, role) != ("self", "zygote") and role != "feed" and self._chance.random() > RARE:
+        dear = (victim, role) != ("self", "zygote") and role != "feed"
+        if dear and not engine_is_ready and self._chance.random() > RARE:
             return
         with tempfile.NamedTemporaryFile("w", dir=self._traps / "sprung", delete=False) as trap:
             trap.write(victim)

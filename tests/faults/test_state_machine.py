@@ -10,6 +10,8 @@ import os
 import resource
 import signal
 import subprocess
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,7 @@ class Machine(RuleBasedStateMachine):
     facade: LineClient
     stranger: subprocess.Popen[bytes]
     runs = 0
+    done: Counter[str] = Counter()
 
     sessions: Bundle[str] = Bundle("sessions")
 
@@ -79,6 +82,7 @@ class Machine(RuleBasedStateMachine):
     def start(self, speed: str) -> Any:
         if len(self.known) >= 4:
             return multiple()
+        self.done["a session started"] += 1
         session_id = f"run{self.runs}_{len(self.known)}"
         start_trading(self.daemon, session_id, speed=SPEEDS[speed])
         self.known[session_id] = Known()
@@ -86,12 +90,14 @@ class Machine(RuleBasedStateMachine):
 
     @rule(session_id=sessions)
     def start_again(self, session_id: str) -> None:
+        self.done["a session started again, with other settings"] += 1
         with pytest.raises(PaperError) as caught:
             start_trading(self.daemon, session_id, starting_balance=1234)
         assert caught.value.code == "conflict"
 
     @rule(session_id=consumes(sessions))
     def stop(self, session_id: str) -> None:
+        self.done["a session stopped"] += 1
         with contextlib.suppress(PaperError):  # on a full disk it is done later
             self.known[session_id].stopped = self.daemon.stop_session(session_id)
             self.known[session_id].metrics = self.metrics(session_id)
@@ -101,14 +107,17 @@ class Machine(RuleBasedStateMachine):
         updates = wire.SessionUpdates(notes=notes)
         if self.daemon.call(wire.PaperUpdateSession(session_id=session_id, updates=updates)).updated_fields:
             self.known[session_id].notes = notes
+            self.done["a session updated"] += 1
 
     @rule(session_id=sessions, number=st.sampled_from([signal.SIGKILL, signal.SIGTERM]))
     def kill_session(self, session_id: str, number: signal.Signals) -> None:
         if (pid := self.daemon.session_pids().get(session_id)) is not None:
             os.kill(pid, number)
+            self.done[f"{number.name} to a session"] += 1
 
     @rule(number=st.sampled_from([signal.SIGKILL, signal.SIGTERM]))
     def restart_daemon(self, number: signal.Signals) -> None:
+        self.done[f"{number.name} to the daemon, and another one started"] += 1
         self.starved.clear()  # its zygote is gone with it
         self.daemon.restart(number)
 
@@ -116,10 +125,12 @@ class Machine(RuleBasedStateMachine):
     def kill_zygote(self) -> None:
         with contextlib.suppress(ValueError, ProcessLookupError):
             os.kill(zygote_of(self.daemon), signal.SIGKILL)
+            self.done["SIGKILL to the zygote"] += 1
         self.starved.clear()
 
     @rule()
     def kill_facade(self) -> None:
+        self.done["SIGKILL to the façade, and another one started"] += 1
         self.facade.process.kill()
         self.facade.process.communicate()
         type(self).facade = LineClient(self.daemon.endpoint)
@@ -129,6 +140,7 @@ class Machine(RuleBasedStateMachine):
     def freeze(self, session_id: str) -> None:
         if (pid := self.daemon.session_pids().get(session_id)) is not None:
             os.kill(pid, signal.SIGSTOP)
+            self.done["a session frozen (SIGSTOP)"] += 1
             self.frozen[pid] = session_id
 
     @rule()
@@ -147,6 +159,7 @@ class Machine(RuleBasedStateMachine):
                 _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (8192, hard))
                 self.starved.append(pid)
+            self.done["the disk full, for a session and each new one"] += 1
 
     @rule()
     def mend_disk(self) -> None:
@@ -158,6 +171,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(frame=st.one_of(st.binary(max_size=60), st.text(max_size=60).map(lambda text: b"{" + text.encode())))
     def send_nonsense(self, frame: bytes) -> None:
+        self.done["nonsense sent to the daemon"] += 1
         pid = self.daemon.call(wire.Ping()).pid
         assert b"failure" in self.daemon.client.raw(frame or b"\x00")
         assert self.daemon.call(wire.Ping()).pid == pid
@@ -210,6 +224,7 @@ class Machine(RuleBasedStateMachine):
                 answer = self.facade.request(
                     "tools/call", {"name": "paper_get_metrics", "arguments": {"session_id": session_id}}
                 )
+                assert "result" in answer, answer
                 assert answer["result"]["structuredContent"]["metrics"] == msgspec.to_builtins(known.metrics)
 
     @invariant()
@@ -231,7 +246,8 @@ class Machine(RuleBasedStateMachine):
                     assert_nothing_was_lost(self.daemon, session_id, "undisturbed")
 
 
-def run_machine(**options: Any) -> None:
+def run_machine(record: Callable[[str, object], None], **options: Any) -> None:
+    Machine.done.clear()
     with running_daemon(config=IMPATIENT) as daemon, subprocess.Popen(["sleep", "3600"]) as stranger:
         start_trading(daemon, "undisturbed", speed="max")
         start_trading(daemon, "forged", speed="max")
@@ -251,12 +267,14 @@ def run_machine(**options: Any) -> None:
                 Machine.facade.process.kill()
                 Machine.facade.process.communicate()
                 stranger.kill()
+                for what, times in sorted(Machine.done.items()):
+                    record(what, times)
 
 
-def test_the_invariants_hold_after_every_step() -> None:
-    run_machine(max_examples=3, stateful_step_count=15)
+def test_the_invariants_hold_after_every_step(record_property: Callable[[str, object], None]) -> None:
+    run_machine(record_property, max_examples=3, stateful_step_count=15)
 
 
 @pytest.mark.slow
-def test_the_invariants_hold_after_every_step_of_many_runs() -> None:
-    run_machine(max_examples=30, stateful_step_count=50)
+def test_the_invariants_hold_after_every_step_of_many_runs(record_property: Callable[[str, object], None]) -> None:
+    run_machine(record_property, max_examples=30, stateful_step_count=50)

@@ -7,7 +7,7 @@ backtest raises, the session must raise the same.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import pytest
@@ -49,45 +49,53 @@ def markets(strategy: str) -> list[tuple[Case, bool]]:
     ]
 
 
-def report(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """Print the counts, and why a strategy traded on no market; return the comparisons that differ."""
+def report(verdicts: Iterable[Verdict], record_property: Callable[[str, object], None]) -> list[Verdict]:
+    """Tell the counts, and why a strategy was equal on no market; return the comparisons that differ."""
     verdicts = list(verdicts)
     counts = Counter(verdict.kind for verdict in verdicts)
-    print(f"\ncompared {len(verdicts)}: {dict(counts)}; trades {sum(verdict.trades for verdict in verdicts)}")
+    lines = [f"compared {len(verdicts)}: {dict(counts)}; trades {sum(verdict.trades for verdict in verdicts)}"]
     by_name: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
         by_name.setdefault(verdict.case.split()[0], []).append(verdict)
     for name, own in by_name.items():
         if not any(verdict.kind == "equal" for verdict in own):
             reasons = {f"{verdict.kind}: {' '.join(verdict.detail.split())[:90]}" for verdict in own}
-            print(f"  {name}: {'; '.join(sorted(reasons))}")
+            lines.append(f"  {name}: {'; '.join(sorted(reasons))}")
+    record_property("counted", "\n".join(lines))
     return [verdict for verdict in verdicts if not verdict.good]
 
 
-def test_i5_every_shipped_strategy_equals_the_backtest_on_three_markets(jesse: Worker) -> None:
+def test_i5_every_shipped_strategy_equals_the_backtest_on_three_markets(
+    jesse: Worker, record_property: Callable[[str, object], None]
+) -> None:
     names = jesse.call(f"{LAB}:shipped_strategies")
     assert len(names) > 150
     # The ramp, on which these strategies trade, another account on it, and in turn one of the nasty markets.
     cases = [markets(name)[market] for n, name in enumerate(names) for market in (0, 1 + n % 2, 3 + n % 6)]
     verdicts = jesse.call(f"{LAB}:compare_all", cases)
-    assert report(verdicts) == []
+    assert report(verdicts, record_property) == []
     assert len({verdict.case.split()[0] for verdict in verdicts if verdict.kind == "equal"}) > 110
     assert sum(verdict.trades for verdict in verdicts) > 250
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("market", range(9))
-def test_i5_every_shipped_strategy_equals_the_backtest_on_every_market(jesse: Worker, market: int) -> None:
+def test_i5_every_shipped_strategy_equals_the_backtest_on_every_market(
+    jesse: Worker, market: int, record_property: Callable[[str, object], None]
+) -> None:
     names = jesse.call(f"{LAB}:shipped_strategies")
-    assert report(jesse.call(f"{LAB}:compare_all", [markets(name)[market] for name in names])) == []
+    verdicts = jesse.call(f"{LAB}:compare_all", [markets(name)[market] for name in names])
+    assert report(verdicts, record_property) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("market", ["spot", "futures"])
-def test_i5_every_shipped_strategy_equals_the_backtest_on_real_candles(jesse: Worker, market: str) -> None:
+def test_i5_every_shipped_strategy_equals_the_backtest_on_real_candles(
+    jesse: Worker, market: str, record_property: Callable[[str, object], None]
+) -> None:
     rows = read(SPOT if market == "spot" else PERPETUAL)[: 3 * 1440]
     cases = [
         (Case(name, {SYMBOL: rows}, timeframe="15m", market=market), False)  # type: ignore[arg-type]
         for name in jesse.call(f"{LAB}:shipped_strategies")
     ]
-    assert report(jesse.call(f"{LAB}:compare_all", cases)) == []
+    assert report(jesse.call(f"{LAB}:compare_all", cases), record_property) == []
