@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
+from jesse_paperd.market.feed import Feed
 from jesse_paperd.market.jesse_database import JesseDatabase, database_of
+from jesse_paperd.market.status import CandleClosed, FeedProblem, Wish
 from jesse_paperd.store.candle_file import MINUTE, Rows, read_candle_file, write_candle_file
+from jesse_paperd.store.candle_store import CandleStore
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.wire.rfc3339 import to_text
+from tests.blackbox.test_candles import cli
+from tests.blackbox.test_feed_process import FeedProcess, stand_in
+from tests.fakes.event_loops import VirtualTimeLoop
+from tests.fakes.market import Market, random_market
 from tests.support import postgres
-from tests.support.daemon import SPOT_CANDLES, Daemon, eventually, running_daemon
+from tests.support.daemon import EXAMPLES, SPOT_CANDLES, Daemon, eventually, running_daemon
+from tests.support.feed import BEGIN, World
 from tests.support.postgres import Postgres
 
 pytestmark = [
@@ -240,3 +253,163 @@ def test_a_replay_that_cannot_be_says_what_there_is(
     assert complaint in f"{refused.value.message} {refused.value.hint}"
     assert refused.value.code in ("candles_invalid", "invalid_argument")
     assert not daemon.layout.session("refused").root.exists()
+
+
+# ── Warming up ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+BYBIT, KRAKEN = "Bybit Spot", "Kraken Pro Spot"
+NOW = BEGIN // MINUTE * MINUTE
+
+
+def ago(minutes: int) -> int:
+    return NOW - minutes * MINUTE
+
+
+class Followed(World):
+    """A feed that knows Jesse's database. It is asked at once: in virtual time nothing else may go on meanwhile."""
+
+    database: JesseDatabase | None = None
+
+    def _new_feed(self) -> Feed:
+        return Feed(self.layout, self.settings, self.events.append, self.local, self.database)
+
+    def problems(self) -> list[str]:
+        return [event.message for event in self.events if isinstance(event, FeedProblem)]
+
+
+def with_database(home: Path, database: JesseDatabase, story: Callable[[Followed], Awaitable[None]]) -> None:
+    async def at_once(function: Callable[..., object], *arguments: object, **named: object) -> object:
+        return function(*arguments, **named)
+
+    async def told() -> None:
+        world = Followed(home)
+        try:
+            await story(world)
+        finally:
+            await world.close()
+
+    with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        patch.setattr(Followed, "database", database)
+        patch.setattr(asyncio, "to_thread", at_once)
+        runner.run(told())
+
+
+def table_of(market: Market, first: int, upto: int) -> Rows:
+    """What Jesse stored of a market; the prices of these have no more digits than its table keeps."""
+    return np.array([[c.timestamp, c.open, c.close, c.high, c.low, c.volume] for c in market.finals(first, upto)])
+
+
+def test_a_warm_up_takes_from_the_store_then_from_the_table_and_only_the_rest_from_the_exchange(
+    jesse: Postgres, tmp_path: Path
+) -> None:
+    market = random_market(BTC, 8)
+    jesse.add(BYBIT, BTC, table_of(market, ago(4500), ago(60)))
+    # What Jesse has of the newest minutes may be from before they were over.
+    jesse.add(BYBIT, BTC, table_of(market, ago(60), ago(2)) * [1, 1, 1, 2, 1, 1])
+    before = contents(jesse)
+
+    async def story(world: Followed) -> None:
+        server = await world.exchange(BYBIT, [market], price_seconds=0)
+        store = CandleStore(world.layout.candle_store(BYBIT))
+        store.commit(BTC, ago(5000), ago(4000), market.finals(ago(5000), ago(4000)), [], NOW)
+        store.close()
+        await world.follow((BYBIT, BTC, ago(5000)))
+        await world.minutes(3)
+        candles, frontier = world.stored(BYBIT, BTC, ago(5000))
+        assert candles == market.finals(ago(5000), frontier)
+        assert frontier == ago(-3)
+        asked = [path for _, path, _ in server.asked if path.endswith("/kline")]
+        assert len(asked) <= 5, "the last hour, and each minute's own candle: 4,000 would be at least four more"
+        assert (world.states(BTC)[-1].state, world.states(BTC)[-1].progress) == ("live", 1.0)
+        assert world.problems() == []
+
+    with_database(tmp_path, read_database(jesse.url()), story)
+    assert contents(jesse) == before
+
+
+def test_the_table_has_what_the_exchange_no_longer_serves(jesse: Postgres, tmp_path: Path) -> None:
+    market = random_market("BTC-USD", 9)
+    jesse.add(KRAKEN, "BTC-USD", table_of(market, ago(3000), ago(200)))
+
+    async def story(world: Followed) -> None:
+        await world.exchange(KRAKEN, [market], price_seconds=0)
+        await world.follow((KRAKEN, "BTC-USD", ago(100)))
+        await world.minutes(2)
+        await world.follow((KRAKEN, "BTC-USD", ago(100)), (KRAKEN, "BTC-USD", ago(3000)))
+        await world.minutes(3)
+        candles, frontier = world.stored(KRAKEN, "BTC-USD", ago(3000))
+        assert candles == market.finals(ago(3000), frontier)
+        assert frontier >= ago(-4)
+
+    with_database(tmp_path, read_database(jesse.url()), story)
+
+
+def test_a_database_that_is_away_is_told_and_the_exchange_is_asked_for_everything(tmp_path: Path) -> None:
+    market = random_market(BTC, 8)
+
+    async def story(world: Followed) -> None:
+        await world.exchange(SPOT, [market], price_seconds=0)
+        await world.follow((SPOT, BTC, ago(1500)))
+        await world.minutes(3)
+        candles, frontier = world.stored(SPOT, BTC, ago(1500))
+        assert candles == market.finals(ago(1500), frontier)
+        assert frontier >= ago(-2)
+        (problem,) = world.problems()
+        assert "cannot be reached" in problem
+        assert problem.endswith("Binance Spot is asked instead")
+
+    with_database(tmp_path, read_database(f"postgresql:///jesse_db?host={tmp_path}"), story)
+
+
+def test_the_feed_finds_the_database_in_the_daemons_configuration(jesse: Postgres, short_home: Path) -> None:
+    with stand_in("--seed", "3") as exchange:
+        (short_home / "config.toml").write_text(f"{exchange['config']}{jesse.config}")
+        now = int(str(exchange["now"])) // MINUTE * MINUTE
+        jesse.add(SPOT, BTC, table_of(random_market(BTC, 3), now - 3000 * MINUTE, now - 100 * MINUTE))
+        with FeedProcess(short_home) as feed:
+            feed.follow(Wish(SPOT, BTC, now - 3000 * MINUTE))
+            feed.hear(CandleClosed, lambda event: event.upto == now - 101 * MINUTE)
+            feed.hear(CandleClosed, lambda event: event.upto >= now)
+            assert feed.end() == 0
+    jesse.execute("DELETE FROM candle WHERE exchange = %s AND timestamp > %s", (SPOT, LAST))
+
+
+# ── Importing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_table_is_imported_and_replayed_from_the_store(daemon: Daemon, jesse: Postgres) -> None:
+    jesse.add("Binance Futures", "OLD-USDT", CANDLES[:10])
+    jesse.add("Custom Data", "GOLD-USD", CANDLES[:10])
+    before = contents(jesse)
+    done = cli(daemon.home, "import", "postgres", "--until", "2025-01-01", "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "left out: 'Binance Futures' is no exchange that Jesse 3.5.3 knows\n"
+    reports = {(each["exchange"], each["symbol"]): each for each in json.loads(done.stdout)["imported"]}
+    assert reports[SPOT, BTC]["added"] == len(CANDLES) - 1, "the newest may have been stored before it was over"
+    assert reports[SPOT, BTC]["missing_minutes"] == 7
+    assert reports["Custom Data", "GOLD-USD"]["added"] == 10
+    assert contents(jesse) == before
+    with pytest.raises(PaperError, match="does not know 7 minutes") as refused:
+        daemon.start_session(session_id="stored", feed="replay:store")
+    assert "--complete" in refused.value.hint
+    again = cli(daemon.home, "import", "postgres", "-e", SPOT, "-s", BTC, "--complete", "--json")
+    assert json.loads(again.stdout)["imported"][0]["known"] == len(CANDLES) - 1
+    same = {"timeframe": "5m", "warmup_candles": 60}
+    daemon.start_session(session_id="stored", feed="replay:store", **same)
+    daemon.start_session(session_id="direct", feed=f"replay:postgres:..{to_text(LAST)}", **same)
+    assert ledger(daemon, "stored") == ledger(daemon, "direct")
+    none = cli(daemon.home, "import", "postgres", "-e", SPOT, "-s", "ETH-USD")
+    assert none.returncode == 6
+    assert "Binance Spot BTC-USDT" in none.stderr
+    jesse.execute("DELETE FROM candle WHERE exchange IN ('Binance Futures', 'Custom Data')")
+
+
+def test_run_paper_replays_from_the_database_of_the_homes_configuration(daemon: Daemon, tmp_path: Path) -> None:
+    command = "from jesse_paperd.cli import main; main()"
+    options = ["-s", "SMACrossover", "-t", "5m", "--warmup", "60", "--feed", "replay:postgres"]
+    done = subprocess.run(
+        [sys.executable, "-c", command, "run-paper", SPOT, BTC, *options, "--project", str(EXAMPLES), "--json"],
+        env={**os.environ, "JESSE_PAPER_HOME": str(daemon.home)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["session"]["feed"] == "replay:postgres"

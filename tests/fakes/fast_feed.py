@@ -23,7 +23,7 @@ def main() -> int:
         "--start", type=int, help="its local clock at the start, in milliseconds; default: the real one"
     )
     ours, theirs = parser.parse_known_args()
-    layout, settings = feed.prepare(theirs)
+    prepared = feed.prepare(theirs)
     starts_at = ours.start if ours.start is not None else time.time_ns() // 1_000_000
     began = time.monotonic()
 
@@ -31,7 +31,7 @@ def main() -> int:
         return starts_at + int((time.monotonic() - began) * ours.speed * 1000)
 
     with asyncio.Runner(loop_factory=lambda: FastLoop(ours.speed)) as runner:
-        runner.run(feed.serve(layout, settings, local_clock))
+        runner.run(feed.serve(*prepared, local_clock))
     return 0
 
 

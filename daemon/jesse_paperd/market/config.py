@@ -59,16 +59,24 @@ def settings_of(exchanges: object, origin: str) -> dict[str, ExchangeSettings]:
     return checked
 
 
-def load(path: Path) -> dict[str, ExchangeSettings]:
-    """Read the `exchanges` section of the daemon's configuration file; a missing file sets nothing.
+def read(path: Path) -> dict[str, Any]:
+    """The daemon's configuration file; a missing one is empty.
 
     Raises:
         PaperError: `invalid_argument`, naming the file and what is wrong in it.
     """
     try:
-        document = tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text())
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PaperError("invalid_argument", f"the configuration {path} cannot be read: {error}") from error
-    return settings_of(document.get("exchanges", {}), str(path))
+
+
+def load(path: Path) -> dict[str, ExchangeSettings]:
+    """The `exchanges` section of the daemon's configuration file; a missing file sets nothing.
+
+    Raises:
+        PaperError: `invalid_argument`, naming the file and what is wrong in it.
+    """
+    return settings_of(read(path).get("exchanges", {}), str(path))

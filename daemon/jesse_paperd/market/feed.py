@@ -25,6 +25,7 @@ from jesse_paperd.market import config
 from jesse_paperd.market.config import ExchangeSettings
 from jesse_paperd.market.exchanges import resolve
 from jesse_paperd.market.gate import Gate
+from jesse_paperd.market.jesse_database import JesseDatabase, database_of
 from jesse_paperd.market.limits import LIMITS
 from jesse_paperd.market.status import (
     Event,
@@ -63,11 +64,13 @@ class Feed:
         settings: dict[str, ExchangeSettings],
         emit: Callable[[Event], None],
         local_clock: Callable[[], int] = local_milliseconds,
+        database: JesseDatabase | None = None,
     ) -> None:
         self._layout = layout
         self._settings = settings
         self._emit = emit
         self._local_clock = local_clock
+        self._database = database
         self._venues: dict[str, Venue] = {}
         self._gates: dict[tuple[str, bool, str], Gate] = {}
         self._told: dict[tuple[str, str], Event] = {}
@@ -108,7 +111,8 @@ class Feed:
             budget = settings.weight_per_minute or limits.budget
             self._gates[host] = Gate(budget, asyncio.get_running_loop().time)
         store = CandleStore(self._layout.candle_store(name))
-        venue = Venue(exchange, settings, limits, self._gates[host], store, self._local_clock, self._emit)
+        gate, database = self._gates[host], self._database
+        venue = Venue(exchange, settings, limits, gate, store, self._local_clock, self._emit, database)
         self._venues[name] = venue
         return venue
 
@@ -130,7 +134,10 @@ class Feed:
 
 
 async def serve(
-    layout: Layout, settings: dict[str, ExchangeSettings], local_clock: Callable[[], int] = local_milliseconds
+    layout: Layout,
+    settings: dict[str, ExchangeSettings],
+    database: JesseDatabase | None,
+    local_clock: Callable[[], int] = local_milliseconds,
 ) -> None:
     """Follow what stdin says until it ends, or until SIGTERM."""
     loop = asyncio.get_running_loop()
@@ -149,7 +156,7 @@ async def serve(
             if output.get_write_buffer_size() < OUTPUT_LIMIT // 2:
                 feed.report()
 
-    feed = Feed(layout, settings, emit, local_clock)
+    feed = Feed(layout, settings, emit, local_clock, database)
     lock = os.open(layout.home / "candles" / "feed.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     inbox: asyncio.Queue[bytes] = asyncio.Queue()
     tasks = [asyncio.create_task(work) for work in (_hear(wishes, inbox), _obey(feed, lock, inbox, emit), report())]
@@ -191,7 +198,7 @@ async def _obey(feed: Feed, lock: int, inbox: asyncio.Queue[bytes], emit: Callab
             emit(FeedProblem(message=f"not a wish list: {error}: {line[:200].decode(errors='replace')!r}"))
 
 
-def prepare(arguments: list[str]) -> tuple[Layout, dict[str, ExchangeSettings]]:
+def prepare(arguments: list[str]) -> tuple[Layout, dict[str, ExchangeSettings], JesseDatabase | None]:
     """Read the command line and the configuration, and start logging.
 
     Raises:
@@ -205,19 +212,21 @@ def prepare(arguments: list[str]) -> tuple[Layout, dict[str, ExchangeSettings]]:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form, datefmt="%Y-%m-%dT%H:%M:%S")
     logging.getLogger("ccxt").setLevel(logging.WARNING)
     layout = Layout(given.home.absolute())
-    settings = config.load(given.config or layout.home / "config.toml")
+    file = given.config or layout.home / "config.toml"
+    settings = config.load(file)
+    database = database_of(config.read(file).get("jesse_database"), str(file))
     layout.prepare()
-    return layout, settings
+    return layout, settings, database
 
 
 def main() -> int:
     """Run the feed; returns the exit status."""
     try:
-        layout, settings = prepare(sys.argv[1:])
+        prepared = prepare(sys.argv[1:])
     except PaperError as error:
         log.error("%s%s", error.message, f" ({error.hint})" if error.hint else "")
         return error.kind.exit_status
-    asyncio.run(serve(layout, settings))
+    asyncio.run(serve(*prepared))
     return 0
 
 

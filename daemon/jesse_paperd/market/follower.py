@@ -28,6 +28,8 @@ STALE_AFTER = 15_000
 #: How long an exchange that has no newer row though it should is left alone.
 LONGEST_PAUSE = 30_000
 LONGEST_BACKOFF = 30.0
+#: What Jesse's database has is taken up to here before now: what is newer it may not have whole yet.
+RECALL_BEFORE = 60 * MINUTE
 #: A pair that the exchange does not have may be listed later.
 UNKNOWN_AGAIN = 3_600.0
 #: So few missing minutes at the end are the live case, not a backlog.
@@ -63,6 +65,8 @@ class Follower:
         self._wake = {newest: asyncio.Event() for newest in (True, False)}
         self._trouble = {True: "", False: ""}
         self._chance = random.Random()
+        self._recalling = asyncio.Lock()
+        self._recalled_from: int | None = None
         self._fruitless = 0  # replies in a row without the candle that should be there
         self._caught_up = False
         self._answered_at: int | None = None
@@ -122,6 +126,8 @@ class Follower:
         forming = now // MINUTE * MINUTE
         # A daemon whose clock is ahead may ask from a minute on that has not come: then it gets what comes from now on.
         self._began = forming if self._began is None else min(self._began, forming)
+        if not (newest and self._caught_up):  # live candles do not wait for the past
+            await self._recall(forming - RECALL_BEFORE)
         stretches = [_Stretch(a, b, b == forming) for a, b in self._missing(forming)]
         wanted = [stretch for stretch in stretches if stretch.newest == newest]
         if wanted:
@@ -129,6 +135,16 @@ class Follower:
         if newest:
             self._caught_up = True
         return forming + MINUTE + SETTLE
+
+    async def _recall(self, upto: int) -> None:
+        """Ask Jesse's database for what is missing, once for each first minute that is wanted."""
+        async with self._recalling:
+            since = self._since()
+            if self._recalled_from is not None and self._recalled_from <= since:
+                return
+            if missing := self._venue.store.missing(self.symbol, since, upto):
+                await self._venue.recall(self.symbol, missing[0][0], missing[-1][1])
+            self._recalled_from = since
 
     def _since(self) -> int:
         return self.since if self._began is None else min(self.since, self._began)

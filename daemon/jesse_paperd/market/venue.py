@@ -14,10 +14,13 @@ from jesse_paperd.market.config import ExchangeSettings
 from jesse_paperd.market.exchanges import Exchange
 from jesse_paperd.market.follower import Follower
 from jesse_paperd.market.gate import Gate, SourceError, backoff
+from jesse_paperd.market.jesse_database import JesseDatabase
 from jesse_paperd.market.limits import Limits
 from jesse_paperd.market.source import CcxtSource
-from jesse_paperd.market.status import CandleClosed, Event, ExchangeState
+from jesse_paperd.market.status import CandleClosed, Event, ExchangeState, FeedProblem
+from jesse_paperd.store.candle_import import STRETCH
 from jesse_paperd.store.candle_store import CandleStore
+from jesse_paperd.wire.errors import PaperError
 
 #: Share of the budget that a backlog leaves to live candles, at least; and last prices, which are a convenience.
 BACKLOG_LEAVES = 0.2
@@ -37,7 +40,8 @@ class Venue:
         gate: Gate,
         store: CandleStore,
         local_clock: Callable[[], int],
-        announce: Callable[[CandleClosed], None],
+        announce: Callable[[CandleClosed | FeedProblem], None],
+        database: JesseDatabase | None = None,
     ) -> None:
         self.exchange = exchange
         self.limits = limits
@@ -46,6 +50,7 @@ class Venue:
         self.announce = announce
         self.clock = VenueClock(local_clock, asyncio.get_running_loop().time)
         self._settings = settings
+        self._database = database
         self._source = CcxtSource(exchange, settings, self.clock)
         self._found: set[str] = set()
         self._followers: dict[str, tuple[Follower, asyncio.Task[None]]] = {}
@@ -127,6 +132,28 @@ class Venue:
         reserve = 0.0 if live else self._leaving(BACKLOG_LEAVES)
         rows = await self.gate.request(self.limits.weight_of(limit), ask, reserve)
         return rows, asked
+
+    async def recall(self, symbol: str, first: int, upto: int) -> None:
+        """Take what Jesse's own database has of a stretch, but for what is final; without one, nothing.
+
+        It is a help, not a source to rely on: when it fails that is told, and the exchange is asked instead.
+        """
+        if self._database is None:
+            return
+        exchange = self.exchange.name
+        try:
+            candles = await asyncio.to_thread(self._database.read, exchange, symbol, first, upto, settled=True)
+        except PaperError as error:
+            self.announce(FeedProblem(message=f"{exchange} {symbol}: {error.message}; {exchange} is asked instead"))
+            return
+        added = 0
+        for start in range(0, len(candles.rows), STRETCH):
+            part = candles.rows[start : start + STRETCH]
+            added += self.store.adopt(symbol, part, self.clock.now(), single=candles.single).added
+            await asyncio.sleep(0)  # other markets' live candles go between
+        if added:
+            log.info("%s %s: %d candles of Jesse's database", exchange, symbol, added)
+            self.announce(CandleClosed(exchange=exchange, symbol=symbol, upto=int(candles.rows[-1, 0]) + 60_000))
 
     def _leaving(self, share: float) -> float:
         """Weight to leave alone: a share of the budget, but at least what the next minute needs of all markets."""
