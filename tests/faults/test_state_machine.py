@@ -35,7 +35,7 @@ from jesse_paperd.store.journal import JournalReader
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
 from tests.support.breaking import IMPATIENT, assert_nothing_was_lost, start_trading, zygote_of
-from tests.support.daemon import Daemon, running_daemon
+from tests.support.daemon import Daemon, eventually, running_daemon
 from tests.support.mcp_client import LineClient, line_client
 
 pytestmark = pytest.mark.xdist_group("state_machine")
@@ -236,7 +236,10 @@ class Machine(RuleBasedStateMachine):
         return self.daemon.call(wire.PaperGetMetrics(session_id=session_id)).metrics
 
     def teardown(self) -> None:
-        """What was not stopped comes to the same end as a session that nothing befell (I4, I8)."""
+        """What was not stopped comes to the same end as a session that nothing befell (I8).
+
+        One of them, stopped or not, is rerun through Jesse's own backtest and replayed once more (I4, I5).
+        """
         self.mend_disk()
         self.thaw()
         for session_id, known in self.known.items():
@@ -244,6 +247,14 @@ class Machine(RuleBasedStateMachine):
                 status = self.daemon.ended(session_id)
                 if status.stop_reason == "feed_ended":
                     assert_nothing_was_lost(self.daemon, session_id, "undisturbed")
+        if self.known:
+            first = next(iter(self.known))
+            self.daemon.ended(first)
+            verified = eventually(
+                f"{first} is verified",
+                lambda: (answer := self.daemon.call(wire.PaperVerify(session_id=first))).done and answer,
+            )
+            assert verified.equal, verified
 
 
 def run_machine(record: Callable[[str, object], None], **options: Any) -> None:
