@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -111,8 +111,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(session_id=sessions, number=st.sampled_from([signal.SIGKILL, signal.SIGTERM]))
     def kill_session(self, session_id: str, number: signal.Signals) -> None:
-        if (pid := self.daemon.session_pids().get(session_id)) is not None:
-            os.kill(pid, number)
+        if self.signal_session(session_id, number) is not None:
             self.done[f"{number.name} to a session"] += 1
 
     @rule(number=st.sampled_from([signal.SIGKILL, signal.SIGTERM]))
@@ -138,8 +137,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(session_id=sessions)
     def freeze(self, session_id: str) -> None:
-        if (pid := self.daemon.session_pids().get(session_id)) is not None:
-            os.kill(pid, signal.SIGSTOP)
+        if (pid := self.signal_session(session_id, signal.SIGSTOP)) is not None:
             self.done["a session frozen (SIGSTOP)"] += 1
             self.frozen[pid] = session_id
 
@@ -147,7 +145,7 @@ class Machine(RuleBasedStateMachine):
     def thaw(self) -> None:
         for pid, session_id in self.frozen.items():
             if self.daemon.session_pids().get(session_id) == pid:
-                os.kill(pid, signal.SIGCONT)
+                self.signal_session(session_id, signal.SIGCONT)
         self.frozen.clear()
 
     @rule(session_id=sessions)
@@ -232,6 +230,15 @@ class Machine(RuleBasedStateMachine):
         assert self.stranger.poll() is None
         assert state(self.stranger.pid) != "T"
 
+    def signal_session(self, session_id: str, number: signal.Signals) -> int | None:
+        """Send a signal to a session's process, if it has one just now; its pid."""
+        pid = self.daemon.session_pids().get(session_id)
+        with contextlib.suppress(ProcessLookupError):
+            if pid is not None:
+                os.kill(pid, number)
+                return pid
+        return None
+
     def metrics(self, session_id: str) -> wire.Metrics:
         return self.daemon.call(wire.PaperGetMetrics(session_id=session_id)).metrics
 
@@ -270,10 +277,9 @@ def run_machine(record: Callable[[str, object], None], **options: Any) -> None:
         with line_client(daemon.endpoint) as facade:
             Machine.daemon, Machine.facade, Machine.stranger = daemon, facade, stranger
             try:
-                checks = list(HealthCheck)
-                run_state_machine_as_test(
-                    Machine, settings=settings(deadline=None, suppress_health_check=checks, database=None, **options)
-                )
+                # Processes never run alike twice: a failing run is told as it was, not sought in a shorter form.
+                options |= {"phases": [Phase.generate], "suppress_health_check": list(HealthCheck), "database": None}
+                run_state_machine_as_test(Machine, settings=settings(deadline=None, **options))
             finally:
                 Machine.facade.process.kill()
                 Machine.facade.process.communicate()
