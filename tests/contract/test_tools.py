@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 import jsonschema
 import pytest
 
+from jesse_paper_mcp import view
 from jesse_paper_mcp.facade import Facade
 from jesse_paper_mcp.install import CLIENTS
 from jesse_paper_mcp.instructions import INSTRUCTIONS
@@ -236,5 +237,6 @@ def test_the_documentation_names_every_tool_client_option_resource_prompt_and_er
         "--toolset",
         "--endpoint",
         "--autostart",
+        view.URI,
     }
     assert {name for name in documented if name not in page} == set()
