@@ -137,8 +137,11 @@ class Autostart:
 
     def _listens(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
+            probe.setblocking(False)
             try:
                 probe.connect(str(self._socket))
+            except BlockingIOError:
+                return True  # more wait to be let in than it can count
             except OSError:
                 return False
         return True
@@ -147,7 +150,8 @@ class Autostart:
     def _one_at_a_time(self, deadline: float) -> Iterator[None]:
         """Hold the lock of those who start daemons; go on without it once somebody's daemon listens."""
         try:
-            self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self._home, self._socket.parent):  # `parents` alone would let others write into the home
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self._socket.with_name("autostart.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError:
             yield  # the daemon cannot use this home either, and says why

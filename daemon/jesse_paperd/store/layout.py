@@ -12,8 +12,9 @@
     candles/feed.lock               feed       held while it lives: there is never a second one
     run/lock                        daemon     held while it lives, taken before the socket is bound
     run/daemon.sock                 daemon     the ROUTER socket
+    run/autostart.lock              façade     held while one starts the daemon (jesse-paper-mcp --autostart)
     run/zygote/                     zygote     its working directory: never inside a Jesse project
-    log/daemon.log                  daemon     its log
+    log/daemon.log                  daemon     its log, when supervisord or a façade started it
 
 Directories are 0700 and files 0600: `prepare` makes and checks them.
 """
