@@ -10,15 +10,21 @@ import json
 import logging
 import os
 import signal
+import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import IO, Any
 
 import msgspec
 
 from jesse_paperd.config import Config, load
+from jesse_paperd.market.config import settings_of
+from jesse_paperd.market.status import FeedProblem, MarketState, Wish, WishList, decode_event, encode
 from jesse_paperd.service.answers import Answers, ProcessView
+from jesse_paperd.service.feed import FeedKeeper
 from jesse_paperd.service.ledgers import Ledgers
 from jesse_paperd.service.preparation import prepare
 from jesse_paperd.service.replay_source import names_no_file
@@ -27,6 +33,7 @@ from jesse_paperd.store.layout import Layout
 from jesse_paperd.store.registry import Record
 from jesse_paperd.store.spec import SessionSpec
 from jesse_paperd.wire import protocol as wire
+from jesse_paperd.wire.endpoint import default_home
 from jesse_paperd.wire.errors import PaperError
 
 _EVERYTHING = 10**9
@@ -91,12 +98,49 @@ def _trade(layout: Layout, spec: SessionSpec) -> Outcome:
 
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
-    with progress_bar() as bar:
+    with _followed(layout, spec), progress_bar() as bar:
 
         def show(progress: Progress, total: int | None) -> None:
             bar("trading", progress.candles, total, "")
 
         return session.run(interruption, None, show)
+
+
+@contextlib.contextmanager
+def _followed(layout: Layout, spec: SessionSpec) -> Iterator[None]:
+    """A feed of its own for a live session, which ends with it. What goes wrong with it is told on stderr."""
+    if spec.live_from is None:
+        yield
+        return
+    config = default_home() / "config.toml"
+    settings_of(load().exchanges, str(config))
+    command = [*FeedKeeper.PROGRAM, "--home", str(layout.home), "--config", str(config)]
+    wishes = WishList([Wish(spec.market, symbol, spec.live_since) for symbol in spec.symbols])
+    feed = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the session, which still needs its feed to end properly
+    )
+    assert feed.stdin is not None
+    with feed, contextlib.closing(feed.stdin):
+        feed.stdin.write(encode(wishes) + b"\n")
+        feed.stdin.flush()
+        Thread(target=_tell_problems, args=(feed.stdout,), daemon=True).start()
+        yield
+
+
+def _tell_problems(events: IO[bytes]) -> None:
+    told = ""
+    for line in events:
+        event = decode_event(line)
+        problem = event.message if isinstance(event, FeedProblem) else told
+        if isinstance(event, MarketState):
+            problem = f"{event.symbol} is {event.state}: {event.reason}" if event.reason else ""
+        if problem not in ("", told):
+            sys.stderr.write(f"{problem}\n")
+        told = problem
 
 
 def _print_traceback(layout: Layout, spec: SessionSpec) -> None:

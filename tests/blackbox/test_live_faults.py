@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +26,7 @@ from jesse_paperd.wire.rfc3339 import to_ms
 from tests.blackbox.test_feed_process import BTC, ROOT, SPEED, SPOT, stand_in
 from tests.fakes.faults import LAGGING, ROWS
 from tests.fakes.market import random_market
-from tests.support.daemon import Daemon, Project, eventually, strategy_source
+from tests.support.daemon import EXAMPLES, Daemon, Project, eventually, strategy_source
 
 pytestmark = pytest.mark.xdist_group("live_faults")
 
@@ -209,3 +212,33 @@ def test_between_candles_the_last_price_marks_the_open_position_with_its_time(wo
     assert status.unrealized_pnl == pytest.approx(gain)
     daemon.stop_session("marked")
     check(daemon, "marked")
+
+
+def test_run_paper_follows_the_exchange_without_a_daemon_until_ctrl_c(short_home: Path) -> None:
+    start = time.time_ns() // 1_000_000
+    with stand_in("--seed", str(SEED), "--speed", str(SPEED), "--start", str(start)) as told:
+        (short_home / "config.toml").write_text(str(told["config"]))
+        fast = ("-m", "tests.fakes.fast_feed", "--speed", str(SPEED), "--start", str(start))
+        program = (
+            "import sys; from jesse_paperd.service.feed import FeedKeeper; "
+            f"FeedKeeper.PROGRAM = (sys.executable, *{fast}); from jesse_paperd.foreground import main; main()"
+        )
+        arguments = {"strategy": "DayTrader", "symbol": BTC, "exchange": SPOT, "timeframe": "1m", "warmup_candles": 60}
+        task = {"arguments": arguments, "project": str(EXAMPLES), "resolution": "1m", "json": True}
+        with subprocess.Popen(
+            [sys.executable, "-c", program, json.dumps(task)],
+            env={**os.environ, "JESSE_PAPER_HOME": str(short_home), "TMPDIR": str(short_home), "PYTHONPATH": str(ROOT)},
+            cwd=short_home,
+            stdout=subprocess.PIPE,
+        ) as process:
+            journal = eventually(
+                "it has a journal", lambda: next(short_home.glob("*/sessions/run-paper/journal.sqlite"), None)
+            )
+            with contextlib.closing(JournalReader(journal)) as reader:
+                eventually("it trades", lambda: (p := reader.progress()) and p.candles >= 5)
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate()
+    assert process.returncode == 0
+    result = json.loads(output)
+    assert result["session"]["feed"] == "live"
+    assert len(result["equity_curve"]) >= 5
