@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
+import json
 import logging
 import os
 import resource
@@ -150,6 +151,7 @@ def main() -> None:
     """Run the daemon in the foreground."""
     parser = argparse.ArgumentParser(prog="jesse-paperd", description="The paper-trading daemon.")
     parser.add_argument("--config", type=Path, help="a TOML file; default <home>/config.toml")
+    parser.add_argument("--check", action="store_true", help="check the configuration, say what it comes to, and end")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     os.umask(0o077)
@@ -159,6 +161,9 @@ def main() -> None:
         layout = Layout(Path(config.home))
         config_file = arguments.config.absolute() if arguments.config else layout.home / "config.toml"
         settings_of(config.exchanges, str(config_file))
+        if arguments.check:
+            print(json.dumps({"home": config.home, "project": config.project, "endpoint": config.endpoint}))
+            return
         database_of(config.jesse_database, str(config_file))
         layout.prepare()
         lock = take_lock(layout)

@@ -134,6 +134,8 @@ def main() -> None:
     JESSE_PAPER_HOME. Exit status: 0 done, 1 the answer is no, 2 a wrong request, 3 no daemon, 4 not found, 5 conflict,
     6 strategy or candles, 7 not now, 70 a defect.
     """
+    if os.environ.get("NO_COLOR"):
+        click.get_current_context().color = False
 
 
 for _section in SECTIONS.values():

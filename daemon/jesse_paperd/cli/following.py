@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+import textwrap
 import time
 from typing import Any
 
@@ -16,6 +19,8 @@ from jesse_paperd.cli.tables import minute, state, table
 from jesse_paperd.wire import protocol as wire
 
 _POLL_SECONDS = 0.5
+#: A time and two spaces.
+_INDENT = 18
 
 
 @click.command(short_help="Show what engine and strategy logged; -f follows.")
@@ -94,15 +99,15 @@ def _show(line: wire.LogLine, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"at": line.at, "level": line.level, "message": line.message}))
         return
-    error = line.level == "error"
-    # What a line goes on with stands under its beginning.
-    message = line.message.rstrip().replace("\n", "\n" + " " * 18)
-    click.echo(
-        f"{click.style(minute(line.at) or ' ' * 16, dim=True)}  " + click.style(message, fg="red" if error else None)
-    )
+    # What a line goes on with stands under its beginning. Into a pipe no line is broken.
+    width = shutil.get_terminal_size().columns - _INDENT if sys.stdout.isatty() else 10_000
+    lines = [
+        part for text in line.message.rstrip().splitlines() for part in textwrap.wrap(text, max(20, width)) or [""]
+    ]
+    at = click.style(f"{minute(line.at):<{_INDENT}}", dim=True)
+    click.echo(at + click.style(f"\n{' ' * _INDENT}".join(lines), fg="red" if line.level == "error" else None))
 
 
 def _detail(detail: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{name} {value if isinstance(value, str) else json.dumps(value)}" for name, value in detail.items()
-    )
+    told = {name: value if isinstance(value, str) else json.dumps(value) for name, value in detail.items()}
+    return ", ".join(f"{name} {value}" for name, value in told.items())

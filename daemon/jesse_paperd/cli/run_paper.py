@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from jesse_paperd.cli.asking import json_option
 from jesse_paperd.cli.starting import trading_arguments, trading_options
@@ -34,12 +35,11 @@ def run_paper(as_json: bool, project: str | None, resolution: str, **values: Any
 
     With --json it ends by printing one JSON document: session, final_metrics, trades, equity_curve.
     """
-    arguments = trading_arguments(values)
-    parse(wire.PaperStart, arguments)
+    started = parse(wire.PaperStart, trading_arguments(values))
     parse(wire.PaperGetEquity, {"session_id": "run-paper", "resolution": resolution})
     folder = project or os.environ.get("JESSE_PAPER_PROJECT") or "."
     task = {
-        "arguments": arguments,
+        "arguments": msgspec.to_builtins(started),
         "project": str(Path(folder).expanduser().absolute()),
         "resolution": resolution,
         "json": as_json,

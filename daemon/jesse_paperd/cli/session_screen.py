@@ -84,6 +84,10 @@ class SessionScreen(Screen[None]):
         positions = self.query_one("#positions", Static)
         positions.update(_positions(status))
         positions.display = bool(status.positions)
+        # What is above and below it first gets its height: a plot is drawn to what is left.
+        self.call_after_refresh(self._show_rest, equity, logs)
+
+    def _show_rest(self, equity: wire.Equity, logs: wire.Logs) -> None:
         plot = self.query_one("#plot", Static)
         if equity.equity_curve and plot.size.height:
             drawn = "\n".join(draw_equity(equity, max(40, plot.size.width), plot.size.height))

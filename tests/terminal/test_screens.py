@@ -1,0 +1,128 @@
+"""The full-screen views: keys typed into a real terminal, its screen read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.daemon import Daemon, eventually
+from tests.support.terminal import Terminal, needs_tmux
+
+pytestmark = [needs_tmux, pytest.mark.xdist_group("terminal")]
+
+
+@pytest.fixture
+def terminal(daemon: Daemon) -> Iterator[Terminal]:
+    with Terminal(daemon.environment) as terminal:
+        yield terminal
+
+
+def order(screen: str, *ids: str) -> list[str]:
+    """The ids in the order of their lines."""
+    return sorted(
+        ids, key=lambda id: next(i for i, line in enumerate(screen.splitlines()) if line.strip().startswith(id))
+    )
+
+
+def test_top_shows_every_session_with_the_worst_first(terminal: Terminal):
+    terminal.type("jesse-paper top --all")
+    screen = terminal.shows("calm", "eager", "broken", "1 failed", "2 running", "by state")
+    assert order(screen, "calm", "eager", "broken")[0] == "broken"
+    assert "✗ failed" in screen
+    assert "● running" in screen
+
+
+def test_top_sorts_by_the_next_column_and_the_one_before_and_reverses(terminal: Terminal):
+    terminal.type("jesse-paper top --all")
+    terminal.shows("by state", "calm")
+    terminal.press("s")
+    terminal.shows("by equity", "equity▲")
+    terminal.press("r")
+    terminal.shows("equity▼")
+    terminal.press("S", "S", "S", "S", "S", "r")
+    screen = terminal.shows("by session", "session▲")
+    assert order(screen, "calm", "eager", "broken") == ["broken", "calm", "eager"]
+    terminal.press("r")
+    eventually("reversed", lambda: order(terminal.screen(), "calm", "eager", "broken") == ["eager", "calm", "broken"])
+
+
+def test_top_leaves_out_what_has_ended_until_asked(terminal: Terminal):
+    terminal.type("jesse-paper top")
+    assert "broken" not in terminal.shows("calm", "eager", "2 running")
+    terminal.press("a")
+    terminal.shows("broken", "1 failed")
+
+
+def test_top_opens_a_session_goes_back_and_quits(terminal: Terminal):
+    terminal.type("jesse-paper top")
+    terminal.shows("calm", "session", "Quit")
+    terminal.press("S", "S", "S", "S")  # from state back to session, in which calm is the first
+    terminal.shows("by session")
+    # The line that was chosen stays chosen, wherever sorting takes it.
+    terminal.press("Up", "Up", "Enter")
+    terminal.shows("calm  ● running   SMACrossover 1h, BTC-USDT on Binance Spot", "equity, ", "Back")
+    terminal.press("q")
+    terminal.shows("by session", "eager")
+    terminal.press("Down", "Enter")
+    terminal.shows("eager  ● running   DayTrader 15m, BTC-USDT on Binance Perpetual Futures", "at 3×")
+    terminal.press("Escape")
+    terminal.shows("by session", "calm")
+    terminal.press("q")
+    terminal.ended(0)
+
+
+def test_top_says_that_the_daemon_is_away_and_goes_on_when_it_is_back(daemon: Daemon, terminal: Terminal):
+    terminal.type("jesse-paper top")
+    terminal.shows("calm", "2 running")
+    daemon.kill()
+    terminal.shows("▲ No daemon answers", "calm")
+    daemon.start()
+    terminal.shows("calm", "2 running")
+    assert "No daemon" not in terminal.screen()
+
+
+def test_top_without_any_session_says_how_to_start_one(short_home):
+    environment = {"JESSE_PAPER_HOME": str(short_home)}
+    with Terminal(environment) as terminal:
+        terminal.type("jesse-paper top")
+        terminal.shows("No daemon answers", "jesse-paper start STRATEGY SYMBOL")
+        terminal.press("C-c")
+        terminal.ended(0)
+
+
+def test_watch_shows_equity_drawdown_and_what_was_logged_as_it_goes_on(terminal: Terminal):
+    terminal.type("jesse-paper watch eager")
+    screen = terminal.shows("eager  ● running", "equity, ", "drawdown", "of 38,160 candles", "fee", "Quit")
+
+    def share(screen: str) -> int:
+        return int(screen.partition("% of 38,160")[0].rpartition(" ")[2])
+
+    eventually("more candles are traded", lambda: share(terminal.screen()) > share(screen))
+    terminal.press("q")
+    terminal.ended(0)
+
+
+def test_watch_shows_why_a_session_failed(terminal: Terminal):
+    terminal.type("jesse-paper watch broken")
+    terminal.shows("✗ failed", "as it was told to")
+    terminal.press("C-c")
+    terminal.ended(0)
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(40, 12), (80, 24), (100, 30), (200, 50)])
+def test_every_view_fits_the_terminal(daemon: Daemon, columns: int, rows: int):
+    with Terminal(daemon.environment, columns, rows) as terminal:
+        terminal.type("jesse-paper top --all")
+        terminal.shows("calm", "● running", "✗ failed")
+        terminal.press("q")
+        terminal.ended(0)
+        terminal.type("clear; jesse-paper watch eager")
+        terminal.shows("eager", "equity", "%", "Quit")
+        terminal.press("q")
+        terminal.ended(0)
+        terminal.type("clear; jesse-paper ls")
+        screen = terminal.ended(0)
+        assert {"calm", "eager", "broken"} <= {line.partition(" ")[0] for line in screen.splitlines()}
+        assert "● running" in screen
+        assert "…" not in screen
