@@ -169,6 +169,26 @@ def test_jesses_own_settings_are_read_only_where_they_are_named(
     assert "hunter2" not in database.name
 
 
+def test_the_password_is_found_where_it_may_be(
+    jesse: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    jesse.execute(f"CREATE ROLE {postgres.GUARDED} LOGIN PASSWORD 'open sesame'; GRANT SELECT ON candle TO guarded")
+    url = jesse.url(postgres.GUARDED)
+    (tmp_path / "password").write_text("open sesame\n")
+    for settings in ({"password": "open sesame"}, {"password_file": str(tmp_path / "password")}):
+        assert len(read_database(url, **settings).read(SPOT, BTC).rows) == len(CANDLES)
+    for settings in ({}, {"password": "hunter2"}):
+        with pytest.raises(PaperError, match="password") as refused:
+            read_database(url, **settings).read(SPOT, BTC)
+        assert refused.value.code == "feed_unavailable"
+        assert "hunter2" not in refused.value.message
+    with pytest.raises(PaperError, match="password_file"):
+        read_database(url, password_file=str(tmp_path / "nowhere")).read(SPOT, BTC)
+    monkeypatch.setenv("JESSE_PAPER_DATABASE_PASSWORD", "open sesame")
+    assert len(read_database(url, password="hunter2").read(SPOT, BTC).rows) == len(CANDLES)
+
+
 @pytest.mark.parametrize(
     ("section", "complaint"),
     [

@@ -20,6 +20,8 @@ from jesse_paperd.store.candle_file import Rows
 from tests.support.daemon import eventually
 
 READER = "reader"
+#: A role that needs its password.
+GUARDED = "guarded"
 #: The table as Jesse 3.5.3 makes it. Databases of before it knew timeframes have no value there, which the loosened
 #: column allows.
 TABLE = """
@@ -111,6 +113,7 @@ def cluster() -> Iterator[Postgres]:
     serve = [*prefix, programs / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"]
     try:
         subprocess.run(initdb, check=True, cwd=folder, stdout=subprocess.DEVNULL)
+        (data / "pg_hba.conf").write_text(f"local all {GUARDED} scram-sha-256\nlocal all all trust\n")
         with (folder / "log").open("wb") as log, subprocess.Popen(serve, cwd=folder, stdout=log, stderr=log) as server:
             try:
                 postgres = Postgres(folder)
