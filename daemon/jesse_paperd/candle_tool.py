@@ -77,8 +77,8 @@ def _lines(layout: Layout, exchange: str) -> list[StoredCandles]:
         StoredCandles(
             exchange=exchange,
             symbol=symbol,
-            first=to_text(extent.first),
-            last=to_text(extent.last),
+            first=to_text(extent.first) if extent.candles else "",
+            last=to_text(extent.last) if extent.candles else "",
             candles=extent.candles,
             gap_minutes=extent.gap_minutes,
             missing_minutes=extent.missing_minutes,

@@ -290,7 +290,8 @@ class Answers:
         told = msgspec.to_builtins(record.spec)
         shown = {name: str(value) for name, value in told.items() if name not in ("candle_files", "feed", "seed")}
         # A report goes to others: it names the candle file, not where it lies on this machine.
-        shown["feed"] = "replay of " + record.spec.feed.rsplit("/", 1)[-1] if record.spec.candle_files else "live"
+        source = record.spec.feed.removeprefix("replay:").rsplit("/", 1)[-1]
+        shown["feed"] = f"replay of {source}" if record.spec.candle_files else "live"
         with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
             status = state_of(record, view, ledger.reader.progress(), ledger.reader.outcome())
             subject = Subject(record.session_id, _heading(record), status, shown, record.notes or "")
@@ -364,7 +365,7 @@ class Answers:
             return state_of(record, view, None, None), None
 
     def _total(self, record: Record) -> int | None:
-        """How many candles a replay trades in all; None for a live session, or when its file cannot be read any more."""
+        """How many candles a replay trades in all; None for a live session, or when its file cannot be read."""
         if record.spec.candle_files and record.session_id not in self._totals:
             with contextlib.suppress(PaperError):
                 self._totals[record.session_id] = open_candles(self._layout, record.spec).total()
