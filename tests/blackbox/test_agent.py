@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from mcp import ClientSession
 
 from jesse_paperd.wire import protocol as wire
-from tests.support.daemon import SPOT_CANDLES, Daemon, eventually
+from tests.support.daemon import SPOT_CANDLES, Daemon, Project, eventually, running_daemon
 from tests.support.mcp_client import line_client, text_of, with_client
 
 FEED = f"replay:{SPOT_CANDLES}"
@@ -96,6 +97,49 @@ def test_every_mistake_of_an_agent_is_answered_with_what_to_do(daemon: Daemon):
     before = daemon.session_pids()
     with_client(daemon.endpoint, mistakes)
     assert daemon.session_pids() == before
+
+
+def test_what_a_daemon_cannot_do_is_answered_with_the_reason_and_the_way_out(tmp_path: Path):
+    """A broken strategy, one session too many, one that has ended, a file too short, a daemon that is gone."""
+    project = Project(tmp_path)
+    project.add("Broken", "import no_such_module\n")
+    project.add_example("SMACrossover")
+    short = tmp_path / "short.csv"
+    short.write_text("timestamp,open,high,low,close,volume\n1733011200000,1,1,1,1,1\n")
+
+    with running_daemon(project.root, "[limits]\nsessions = 1\n") as daemon:
+
+        async def mistakes(session: ClientSession) -> None:
+            answer, error = tools(session)
+            valid = {"strategy": "SMACrossover", "symbol": "BTC-USDT", "feed": FEED, "speed": SLOW}
+
+            said = await error("paper_start", **{**valid, "strategy": "Broken"})
+            assert "no_such_module" in said
+            assert said.endswith("[strategy_failed]")
+            said = await error("paper_start", **{**valid, "feed": f"replay:{short}"})
+            assert "240 candles of 60 minutes" in said
+            assert said.endswith("[candles_invalid]")
+
+            await answer("paper_start", **valid, session_id="first")
+            said = await error("paper_start", **valid, session_id="second")
+            assert "Stop one with paper_stop" in said
+            assert said.endswith("[too_many_sessions]")
+            assert (await error("paper_delete_session", session_id="first")).endswith("[conflict]")
+            await answer("paper_stop", session_id="first")
+            said = await error("paper_restart", session_id="first", mode="continue")
+            assert said.endswith("[session_ended]")
+            await answer("paper_delete_session", session_id="first")
+            assert (await error("paper_status", session_id="first")).endswith("[session_not_found]")
+
+            daemon.kill()
+            said = await error("paper_start", **valid)
+            assert "nothing was done" in said
+            assert "Start it with `jesse-paperd`" in said
+            assert said.endswith("[daemon_unreachable]")
+            daemon.start()
+            assert (await answer("paper_list_sessions"))["total"] == 0
+
+        with_client(daemon.endpoint, mistakes)
 
 
 def test_i6_a_session_goes_on_when_its_facade_is_killed(daemon: Daemon):

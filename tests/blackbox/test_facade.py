@@ -11,7 +11,7 @@ from mcp import ClientSession, McpError
 
 from jesse_paper_mcp.tools import TOOLS
 from jesse_paperd.wire import protocol as p
-from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.wire.errors import ERRORS, PaperError
 from tests.fakes.fake_daemon import FakeDaemon, answering, crashing_at_first, garbage, silent
 from tests.support.mcp_client import call, line_client, text_of, with_client
 
@@ -137,6 +137,19 @@ def test_a_refusal_says_what_failed_that_nothing_was_done_and_what_to_do_next(en
         "paper_stop failed: no session has the id 'a'. Nothing was changed. The newest are: b, c. "
         "Call paper_list_sessions for the sessions that exist. [session_not_found]"
     )
+
+
+def test_every_code_of_the_error_table_says_whether_anything_was_done(endpoint: str):
+    with FakeDaemon(endpoint, answering()) as daemon, line_client(endpoint) as client:
+        for code in ERRORS:
+            daemon.behaviour = answering(PaperError(code, "Something is as it is."))
+            for tool, changes in (("paper_stop", True), ("paper_status", False)):
+                result = tool_call(client, tool, {"session_id": "a"})
+                said = result["content"][0]["text"]
+                assert result["isError"]
+                assert said.startswith(f"{tool} failed: Something is as it is.")
+                assert said.endswith(f"[{code}]")
+                assert ("Nothing was changed" in said or "may or may not have been done" in said) == changes
 
 
 def test_an_unknown_tool_is_a_protocol_error_with_the_nearest_name(endpoint: str):
