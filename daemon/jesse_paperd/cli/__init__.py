@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import io
 import os
+import re
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -71,6 +74,19 @@ SECTIONS: dict[str, list[click.Command]] = {
     "Set-up": [setup.init, service.service, mcp.mcp, setup.keygen, completion.completion],
 }
 
+#: The daemon's words are for all its clients, and name the tools: these are the commands that do the same.
+COMMANDS = {
+    "paper_start": "start",
+    "paper_stop": "stop",
+    "paper_status": "status",
+    "paper_restart": "restart",
+    "paper_list_sessions": "ls",
+    "paper_list_strategies": "strategies",
+    "paper_get_events": "events",
+    "paper_get_logs": "logs",
+    "paper_health": "health",
+}
+
 
 class Group(click.Group):
     """Commands by what they are for; a user's mistake ends in one sentence and the table's exit status."""
@@ -93,6 +109,11 @@ class Group(click.Group):
             raise
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
+        # Of a closed one Python makes None, which nothing can be printed to.
+        sys.stdout, sys.stderr = (
+            stream or Path(os.devnull).open("w")  # noqa: SIM115 (open until the end)
+            for stream in (sys.stdout, sys.stderr)
+        )
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 # A terminal that knows no '●' shows '?'; it is no reason to end.
@@ -103,11 +124,27 @@ class Group(click.Group):
         try:
             return super().invoke(context)
         except PaperError as error:
-            hint = f"\n  {error.hint}" if error.hint else ""
-            click.echo(f"jesse-paper: {error.message}{hint}  [{error.code}]", err=True)
-            sys.exit(error.kind.exit_status)
+            _end(error)
         except KeyboardInterrupt:
             _interrupted()
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # `| head`: click ends it quietly
+            _end(PaperError("storage_failed", " ".join(filter(None, (error.strerror, error.filename)))))
+
+
+def _end(error: PaperError) -> NoReturn:
+    """Say what was wrong, in the words of this program, and end with the table's status."""
+
+    def command(tool: re.Match[str]) -> str:
+        return f"jesse-paper {COMMANDS[tool[0]]}" if tool[0] in COMMANDS else tool[0]
+
+    hint = f"\n  {error.hint}" if error.hint else ""
+    told = re.sub(r"\bpaper_[a-z_]+", command, f"{error.message}{hint}")
+    click.echo(f"jesse-paper: {told}  [{error.code}]", err=True)
+    # What could not be printed must not be tried again at the end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(error.kind.exit_status)
 
 
 def _interrupted() -> NoReturn:

@@ -82,28 +82,33 @@ def compare(session_ids: tuple[str, ...], as_json: bool) -> None:
 @session_argument
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="A .png file. [default: SESSION.png]")
 @click.option("--theme", help="light or dark. [default: light]")
-def chart(session_id: str, output: Path | None, theme: str | None) -> None:
+@json_option
+def chart(session_id: str, output: Path | None, theme: str | None, as_json: bool) -> None:
     """Draw SESSION as a picture: price with its trades, equity, drawdown.
 
     \b
     jesse-paper chart paper_0123456789ab -o chart.png --theme dark
     """
     answer = ask(wire.PaperChart, {"session_id": session_id, "theme": theme}, timeout=60)
-    _write(output or Path(f"{session_id}.png"), answer.png)
-    click.echo(answer.description)
+    file = _write(output or Path(f"{session_id}.png"), answer.png)
+    if as_json:
+        return print_json({"file": str(file), "description": answer.description})
+    return click.echo(f"{file}\n{answer.description}")
 
 
 @click.command(short_help="Write SESSION's report as one HTML file.")
 @session_argument
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="An .html file. [default: SESSION.html]")
-def report(session_id: str, output: Path | None) -> None:
+@json_option
+def report(session_id: str, output: Path | None, as_json: bool) -> None:
     """Write SESSION's report: one HTML file that needs nothing else.
 
     \b
     jesse-paper report paper_0123456789ab -o report.html
     """
     answer = ask(wire.PaperReport, {"session_id": session_id}, timeout=60)
-    _write(output or Path(f"{session_id}.html"), answer.html.encode())
+    file = _write(output or Path(f"{session_id}.html"), answer.html.encode())
+    return print_json({"file": str(file)}) if as_json else click.echo(file)
 
 
 @click.command(short_help="Export trades, orders or equity as CSV or Parquet.")
@@ -111,7 +116,8 @@ def report(session_id: str, output: Path | None) -> None:
 @click.argument("what", type=click.Choice(["trades", "orders", "equity"]))
 @click.option("--output", "-o", type=click.Path(path_type=Path), help=".csv or .parquet; '-' is stdout. [default: -]")
 @click.option("--resolution", "-r", help="Of the equity. [default: 1h]")
-def export(session_id: str, what: str, output: Path | None, resolution: str | None) -> None:
+@json_option
+def export(session_id: str, what: str, output: Path | None, resolution: str | None, as_json: bool) -> None:
     """Export the trades, orders or equity of SESSION, all of them, with the field names of the JSON answers.
 
     \b
@@ -119,6 +125,8 @@ def export(session_id: str, what: str, output: Path | None, resolution: str | No
     jesse-paper export paper_0123456789ab equity -r 1m -o equity.parquet
     """
     rows = list(_rows(session_id, what, resolution))
+    if as_json and output is None:
+        return print_json(rows)
     kinds = {"trades": wire.Trade, "orders": wire.Order, "equity": wire.EquityPoint}
     columns = kinds[what].__struct_fields__
     if output is not None and output.suffix == ".parquet":
@@ -171,20 +179,21 @@ def _parquet(output: Path, rows: list[dict[str, Any]], columns: tuple[str, ...])
     except ModuleNotFoundError as error:
         raise PaperError("invalid_argument", "Parquet needs pyarrow", "pip install 'jesse-paper[parquet]'") from error
     names = {name: [row.get(name) for row in rows] for name in columns}
-    pyarrow.parquet.write_table(pyarrow.table(names), output)
+    with _opened(output, "wb") as file:
+        pyarrow.parquet.write_table(pyarrow.table(names), file)
     click.echo(f"{len(rows)} rows in {output}", err=True)
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path, mode: str = "w") -> Any:
     try:
-        return path.open("w", newline="")
+        return path.open(mode, newline="" if mode == "w" else None)
     except OSError as error:
         raise PaperError("invalid_argument", f"{path} cannot be written: {error.strerror}") from error
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes) -> Path:
     try:
         path.write_bytes(content)
     except OSError as error:
         raise PaperError("invalid_argument", f"{path} cannot be written: {error.strerror}") from error
-    click.echo(str(path), err=True)
+    return path

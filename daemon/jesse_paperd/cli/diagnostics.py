@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 import click
+import msgspec
 
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.tables import Styled, minute, pairs, table
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.client import DaemonClient
+from jesse_paperd.wire.errors import ERRORS
 
 
 @click.command()
@@ -131,4 +134,9 @@ def raw(request: str, as_json: bool) -> None:
     del as_json  # the reply to JSON is JSON anyway
     text = sys.stdin.read() if request == "-" else request
     with DaemonClient.from_environment() as client:
-        click.echo(client.raw(text.strip().encode(), timeout=90).decode(errors="replace"))
+        reply = client.raw(text.strip().encode(), timeout=90)
+    click.echo(reply.decode(errors="replace"))
+    with contextlib.suppress(msgspec.DecodeError):  # a reply to MessagePack is for the eye alone
+        body = msgspec.json.decode(reply)["body"]
+        if body["kind"] == "failure":
+            sys.exit(ERRORS[body["code"]].exit_status)

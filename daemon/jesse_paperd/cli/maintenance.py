@@ -10,6 +10,7 @@ from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.sessions import session_argument
 from jesse_paperd.cli.tables import state, table
 from jesse_paperd.wire import protocol as wire
+from jesse_paperd.wire.errors import PaperError
 
 
 @click.command()
@@ -59,7 +60,9 @@ def delete(session_id: str, yes: bool, as_json: bool) -> None:
     \b
     jesse-paper delete paper_0123456789ab --yes
     """
-    if not yes and sys.stdin.isatty():
+    if not yes:
+        if not sys.stdin.isatty():
+            raise PaperError("invalid_argument", f"{session_id} would be gone for good", "say --yes to mean it")
         click.confirm(f"Delete {session_id} and everything about it?", abort=True)
     deleted = ask(wire.PaperDeleteSession, {"session_id": session_id}, timeout=60)
     if as_json:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from jesse_paperd.cli.asking import json_option, print_json
 from jesse_paperd.wire.endpoint import default_home
 from jesse_paperd.wire.errors import PaperError
 
@@ -137,10 +138,15 @@ def service() -> None:
     "--project", type=click.Path(path_type=Path), help="The Jesse project. [default: JESSE_PAPER_PROJECT, else here]"
 )
 @click.option("--print", "only_print", is_flag=True, help="Print the file instead of writing it.")
-def install(manager: str | None, system: bool, project: Path | None, only_print: bool) -> None:
+@json_option
+def install(manager: str | None, system: bool, project: Path | None, only_print: bool, as_json: bool) -> None:
     """Write the file that makes systemd or supervisord run the daemon, and say how to start it.
 
     The home is JESSE_PAPER_HOME, else ~/.jesse-paper; all paths in the file are absolute.
+
+    \b
+    jesse-paper service install --systemd --project ~/my-jesse-project
+    jesse-paper service install --supervisord --print
     """
     if manager is None:
         raise PaperError("invalid_argument", "neither --systemd nor --supervisord is given", "choose one")
@@ -156,8 +162,7 @@ def install(manager: str | None, system: bool, project: Path | None, only_print:
         text, file = _supervisord(home, folder), home / "supervisord.conf"
         commands = [f"{_program('supervisord')} -c {file}", f"{_program('supervisorctl')} -c {file} status"]
     if only_print:
-        click.echo(text, nl=False)
-        return
+        return print_json({"file": str(file), "text": text}) if as_json else click.echo(text, nl=False)
     try:
         # The daemon makes its home by itself; the logs' folder is wanted before it runs.
         (home / "log").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -166,9 +171,12 @@ def install(manager: str | None, system: bool, project: Path | None, only_print:
         file.write_text(text)
     except OSError as error:
         raise PaperError("storage_failed", f"{file} cannot be written: {error.strerror}") from error
+    if as_json:
+        return print_json({"file": str(file), "commands": commands})
     click.echo(f"made    {file}")
     for command in commands:
-        click.echo(f"now:    {command}")
+        click.echo(f"now     {command}")
+    return None
 
 
 def _project(project: Path | None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -135,7 +136,7 @@ def update(session_id: str, leverage: float | None, notes: str | None, as_json: 
         click.echo(f"{name}: updated" + (f", {answer.pending[name]}" if name in answer.pending else ""))
     for name, reason in answer.refused.items():
         click.echo(f"{name}: refused, {reason}")
-    return None
+    return sys.exit(1) if answer.refused else None
 
 
 def show_metrics(metrics: wire.Metrics) -> None:

@@ -178,9 +178,7 @@ class DaemonClient:
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MILLISECONDS)
         socket.setsockopt(zmq.MAXMSGSIZE, LONGEST_REPLY)
         if self._curve is not None:
-            socket.curve_serverkey = self._curve.server_public.encode()
-            socket.curve_publickey = self._curve.public.encode()
-            socket.curve_secretkey = self._curve.secret.encode()
+            _encrypt(socket, self._curve)
             # A broken network says nothing by itself.
             socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MILLISECONDS)
         try:
@@ -216,6 +214,25 @@ class DaemonClient:
             message = "the request may or may not have been done"
             hint = "Check with paper_list_sessions or paper_status; repeating it with the same request id is safe."
         return PaperError("timeout", f"The daemon did not answer within {timeout:g} s; {message}.", hint)
+
+
+def _encrypt(socket: zmq.Socket[bytes], curve: Curve) -> None:
+    """Give a socket its keys.
+
+    Raises:
+        PaperError: `invalid_argument`; the socket is closed then.
+    """
+    try:
+        socket.curve_serverkey = curve.server_public.encode()
+        socket.curve_publickey = curve.public.encode()
+        socket.curve_secretkey = curve.secret.encode()
+    except (zmq.ZMQError, UnicodeEncodeError) as error:
+        socket.close()
+        raise PaperError(
+            "invalid_argument",
+            f"the keys in {', '.join(KEY_VARIABLES)} cannot be used: each has 40 characters",
+            "jesse-paper keygen makes a pair",
+        ) from error
 
 
 def _milliseconds(seconds: float) -> int:
