@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 import venv
@@ -15,9 +13,9 @@ import pytest
 
 from jesse_paper_mcp.tools import TOOLS
 from tests.support.daemon import SPOT_CANDLES, Daemon
+from tests.support.node import CLIENTS
 
 ROOT = Path(__file__).resolve().parents[2]
-CLIENTS = ROOT / "tests" / "clients"
 FACADE = [str(Path(sys.executable).with_name("jesse-paper-mcp"))]
 NAMES = [tool.name for tool in TOOLS]
 
@@ -77,23 +75,6 @@ def check_conversation(told: dict[str, Any], session_id: str) -> None:
 
 def conversation(session_id: str) -> str:
     return json.dumps([*life(session_id), ("paper_start", {"strategy": "DayTrader", "symbol": "btc/usdt"})])
-
-
-@pytest.fixture(scope="session")
-def node() -> dict[str, str]:
-    """An environment with the pinned Node and the clients in package.json; installed once per checkout."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("needs npm, which gets the Node that the clients want")
-    bin_folder = CLIENTS / "node_modules" / ".bin"
-    stamp = CLIENTS / "node_modules" / ".package-lock.json"
-    if not stamp.exists() or stamp.stat().st_mtime < (CLIENTS / "package.json").stat().st_mtime:
-        install = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock"]
-        done = subprocess.run(install, cwd=CLIENTS, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            pytest.skip(f"npm cannot install the clients: {done.stderr.strip()[-500:]}")
-        stamp.touch()
-    return {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
 
 
 @pytest.fixture(scope="session")

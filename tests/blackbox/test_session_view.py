@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ from jesse_paper_mcp.tools import TOOLS
 from tests.support.browser import CHROMIUM, Page, page
 from tests.support.daemon import SPOT_CANDLES, Daemon
 from tests.support.mcp_client import LineClient, line_client
+from tests.support.node import CLIENTS
 
-HOST = Path(__file__).resolve().parents[1] / "clients" / "app_host.html"
+HOST = CLIENTS / "app_host.html"
 KIND = "text/html;profile=mcp-app"
 SHOWN = "document.getElementById('updated').textContent"
 FRAME = 0
 
-pytestmark = pytest.mark.xdist_group("session view")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 Embed = Callable[..., None]
 
@@ -171,3 +172,28 @@ def test_what_goes_wrong_is_said_in_words(daemon: Daemon, screen: Page, embed: E
     assert not screen.evaluate("document.getElementById('session').checkVisibility()", FRAME)
     embed("never-was", capable=False)
     assert "This host carries no calls." in screen.eventually("document.getElementById('problem').innerText", FRAME)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("node")
+@needs_browser
+def test_page_and_messages_fit_the_schemas_of_the_extension(
+    screen: Page, embed: Embed, client: LineClient, node: dict[str, str]
+):
+    embed("never-was")
+    screen.eventually("document.getElementById('problem').innerText", FRAME)
+    screen.eventually("frame.clientHeight > 60")
+    tool = next(tool for tool in client.request("tools/list", {})["result"]["tools"] if tool["name"] == "paper_status")
+    told = {"tool": tool, "contents": source(client), "messages": screen.evaluate("heard")}
+    done = subprocess.run(
+        ["node", CLIENTS / "check_view.mjs"],
+        input=json.dumps(told),
+        env=node,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [
+        "ui/initialize", "ui/notifications/initialized", "ui/notifications/size-changed",
+    ]  # fmt: skip

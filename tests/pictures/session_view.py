@@ -12,8 +12,9 @@ from PIL import Image
 from tests.support.browser import page
 from tests.support.daemon import FUTURES_CANDLES, eventually, running_daemon
 from tests.support.mcp_client import line_client
+from tests.support.node import CLIENTS
 
-HOST = Path(__file__).resolve().parents[1] / "clients" / "app_host.html"
+HOST = CLIENTS / "app_host.html"
 SESSION = "btc-in-may"
 #: The day at which the picture is taken, of a month that begins with ten days of warm-up.
 DAY = "2025-05-24"
