@@ -76,7 +76,8 @@ class Facade:
         Raises:
             PaperError: the arguments are wrong, which is the call's answer.
         """
-        return progress.of(parse(self._tools[name].operation, arguments), seconds, self._daemon.call)
+        operation = parse(self._tools[name].operation, arguments)
+        return progress.of(operation, seconds, lambda asked: self._daemon.call(asked, timeout=1.0))
 
     def list_resources(self) -> JSON:
         """The result of `resources/list`."""

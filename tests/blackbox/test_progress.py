@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.fake_daemon import FakeDaemon, silent
 from tests.support.daemon import SPOT_CANDLES, Daemon
 from tests.support.mcp_client import LineClient, line_client
 
@@ -53,6 +54,16 @@ def test_a_wait_tells_how_far_it_and_its_sessions_are(client: LineClient):
 def test_without_a_token_nothing_is_heard_but_the_answer(client: LineClient):
     id = wait(client, timeout_seconds=3)
     assert client.read()["id"] == id
+
+
+def test_a_call_of_which_nothing_is_known_still_shows_that_it_lasts(endpoint: str):
+    with FakeDaemon(endpoint, silent), line_client(endpoint) as client:
+        call = {"name": "paper_verify", "arguments": {"session_id": "a"}, "_meta": {"progressToken": 1}}
+        client.send("tools/call", call)
+        params = client.read()["params"]
+    assert params["progress"] > 0
+    assert "total" not in params
+    assert "still at work" in params["message"]
 
 
 def test_a_quick_or_refused_call_tells_nothing_on_the_way(client: LineClient):
