@@ -30,6 +30,8 @@ from tests.support.feed import BEGIN, World, in_virtual_time
 
 EXCHANGE = "Binance Perpetual Futures"
 MINUTES = 10
+#: Sessions and markets of the third table.
+SESSIONS = ((1, 1), (200, 20))
 
 
 def virtual(markets: int, prices: bool) -> dict[str, float]:
@@ -92,7 +94,8 @@ def real(markets: int, minutes: int) -> list[float]:
 def journaled(sessions: int, markets: int, minutes: int) -> None:
     """Print how many milliseconds after each close a candle's consequences were committed, and what was asked."""
     symbols = [f"C{number}-USDT" for number in range(markets)]
-    with stand_in(symbols) as config, running_daemon(config=config) as daemon:
+    # A live session runs from its first candle on; its start does not wait for that here.
+    with stand_in(symbols) as config, running_daemon(config=f"start_seconds = 0.01\n{config}") as daemon:
         ids = [f"s{number}" for number in range(sessions)]
         began = time.time()
         for number, session_id in enumerate(ids):
@@ -166,7 +169,7 @@ def main() -> None:
             " (1000 ms of it are waited on purpose)"
         )
     print(f"\nFrom a candle's close to its consequences in the journal, at real speed, {minutes} minutes:\n")
-    for sessions, markets in ((1, 1), (200, 20)):
+    for sessions, markets in SESSIONS:
         journaled(sessions, markets, minutes)
 
 
