@@ -24,7 +24,9 @@ PROGRAM = Path(sys.executable).with_name("jesse-paper")
 class Terminal:
     """A shell in a terminal of a given size."""
 
-    def __init__(self, environment: dict[str, str], columns: int = 100, rows: int = 30) -> None:
+    def __init__(
+        self, environment: dict[str, str], columns: int = 100, rows: int = 30, folder: Path | None = None
+    ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="jp-tmux-", dir="/tmp"))
         shell = {
             **{name: value for name, value in environment.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")},
@@ -36,13 +38,14 @@ class Terminal:
         # -u: the terminal knows UTF-8, whatever the machine's locale says.
         self._tmux = ["tmux", "-u", "-S", str(self._folder / "socket"), "-f", "/dev/null"]
         self._typed = 0
+        self._working = folder or self._folder
         self._size = ["-x", str(columns), "-y", str(rows)]
 
     def __enter__(self) -> Terminal:
         # The shell that tmux runs this command in has prompts of its own: this one is set behind it.
         shell = f"env PS1='{_PROMPT}' bash --norc --noprofile"
         started = [*self._tmux, "new-session", "-d", *self._size, shell]
-        subprocess.run(started, env=self._environment, check=True, cwd=self._folder)
+        subprocess.run(started, env=self._environment, check=True, cwd=self._working)
         try:
             self.ended(0)
         except BaseException:
@@ -68,7 +71,7 @@ class Terminal:
 
     def screen(self, *, colours: bool = False) -> str:
         """What is to be seen now; with colours, as a terminal's codes."""
-        shown = [*self._tmux, "capture-pane", "-p", *(["-e"] if colours else [])]
+        shown = [*self._tmux, "capture-pane", "-p", *(["-e", "-N"] if colours else [])]
         return subprocess.run(shown, capture_output=True, text=True, check=True).stdout
 
     def shows(self, *texts: str) -> str:

@@ -74,7 +74,11 @@ def import_(source: str, as_json: bool, **values: Any) -> None:
 @until_option
 @click.option("--output", "-o", default="-", help=".csv, .csv.gz, .npy or .parquet; '-' is CSV on stdout. [default: -]")
 def export(output: str, **values: Any) -> None:
-    """Export the kept candles of a market."""
+    """Export the kept candles of a market.
+
+    \b
+    jesse-paper candles export -e "Binance Spot" -s BTC-USDT --since 2024-12-01 -o btc-december.csv.gz
+    """
     _check(values)
     path = output if output == "-" else str(Path(output).expanduser().absolute())
     _run({"do": "export", "output": path, **values})
@@ -83,7 +87,11 @@ def export(output: str, **values: Any) -> None:
 @candles.command("ls")
 @json_option
 def ls(as_json: bool) -> None:
-    """List the markets of which candles are kept: from when to when, how many, what is missing, how large."""
+    """List the markets of which candles are kept: from when to when, how many, what is missing, how large.
+
+    \b
+    jesse-paper candles ls
+    """
     _run({"do": "ls", "json": as_json})
 
 

@@ -56,7 +56,7 @@ def draw_equity(answer: wire.Equity, width: int, height: int) -> list[str]:
         plotext.yticks(heights, [f"{value:>10,.2f}" for value in heights])
         plotext.title(title)
         plotext.plotsize(width, rows)
-        drawn.append(plotext.build())
+        drawn.append(plotext.build().rstrip("\n"))
     return drawn
 
 

@@ -44,7 +44,7 @@ def progress_bar() -> Iterator[Show]:
 
     bar = Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
+        BarColumn(bar_width=None, complete_style="green"),
         TextColumn("{task.fields[done]}", justify="right"),
         TextColumn("[green]{task.fields[rate]}", justify="right"),
         TextColumn("[cyan]{task.fields[left]}", justify="right"),

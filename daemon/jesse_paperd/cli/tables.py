@@ -85,7 +85,9 @@ def percent(value: float | None) -> str | None:
 def change(value: float | None) -> Styled | None:
     """A return: green above zero, red below."""
     text = percent(value)
-    return None if text is None or value is None else Styled(text, "red" if text[0] == "-" else "green")
+    if text is None:
+        return None
+    return Styled(text, "" if text == "+0.00%" else "red" if text[0] == "-" else "green")
 
 
 def fall(value: float | None) -> Styled | None:
