@@ -1,6 +1,7 @@
 """The MCP façade: the daemon's operations as tools of a language model, over stdio. No state, no rules, no cache.
 
 server         the command: options, life
+completion     the ids of sessions, offered while a person types
 autostart      starts a daemon where none answers, once
 stdio          keeps the protocol's stdout away from everybody else
 sdk            the only module that knows the MCP SDK, 1.x and 2.x

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from jesse_paper_mcp import progress, prompts, rendering, resources, schemas, view
+from jesse_paper_mcp import completion, progress, prompts, rendering, resources, schemas, view
 from jesse_paper_mcp.jsonrpc import INVALID_PARAMS, Rejected
 from jesse_paper_mcp.tools import Tool
 from jesse_paperd.wire.errors import PaperError
@@ -106,6 +106,14 @@ class Facade:
             Rejected: there is no such prompt, or it lacks an argument.
         """
         return prompts.get(name, arguments)
+
+    def complete(self, reference: JSON, argument: JSON) -> JSON:
+        """The result of `completion/complete`.
+
+        Raises:
+            Rejected: there is nothing of this name to complete.
+        """
+        return completion.complete(reference, argument, self._daemon.call)
 
     def _call(self, operation: Operation, **options: Any) -> Answer:
         """Ask the daemon, starting it first where it may and must be."""

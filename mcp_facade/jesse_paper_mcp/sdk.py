@@ -54,6 +54,7 @@ async def _serve(facade: Facade, streams: Streams) -> None:
             "ReadResource": _in_thread(lambda params: facade.read_resource(params["uri"])),
             "ListPrompts": _in_thread(lambda _: facade.list_prompts()),
             "GetPrompt": _in_thread(lambda params: facade.get_prompt(params["name"], params.get("arguments") or {})),
+            "Complete": _in_thread(lambda params: facade.complete(params["ref"], params["argument"])),
         }
     )
     stdout: Any = _Stdout(streams.stdout)
@@ -136,7 +137,8 @@ def _server(handlers: dict[str, Handler]) -> Any:
             server.request_handlers[getattr(types, f"{stem}Request")] = _handler_1(server, stem, handler)
         return server
     on_events: dict[str, Any] = {
-        f"on_{_snake_case(stem)}": _handler_2(stem, handler) for stem, handler in handlers.items()
+        "on_completion" if stem == "Complete" else f"on_{_snake_case(stem)}": _handler_2(stem, handler)
+        for stem, handler in handlers.items()
     }
     return Server(NAME, version=__version__, instructions=INSTRUCTIONS, **on_events)
 

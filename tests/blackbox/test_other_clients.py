@@ -132,6 +132,10 @@ def stand_ins(session_id: str) -> dict[str, dict[str, Any]]:
             "name": "compare_sessions",
             "arguments": {"session_ids": "testValue1, testValue2"},
         },
+        "ref/prompt test_prompt_with_arguments": {
+            "ref": {"type": "ref/prompt", "name": "review_session"},
+            "argument": {"name": "session_id", "value": session_id[:1]},
+        },
     }
 
 
@@ -168,7 +172,7 @@ def test_the_conformance_suite_finds_no_fault_that_is_not_expected(
     assert passed >= {
         "server-initialize", "ping", "tools-list", "tools-call-simple-text", "tools-call-image", "tools-call-error",
         "tools-call-with-progress", "resources-list", "resources-read-text", "resources-templates-read",
-        "prompts-list", "prompts-get-simple", "prompts-get-with-args",
+        "prompts-list", "prompts-get-simple", "prompts-get-with-args", "completion-complete",
     }, told  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from mcp import ClientSession, McpError
+from mcp.types import PromptReference, ResourceTemplateReference
 from pydantic import AnyUrl
 
 from tests.support.daemon import SPOT_CANDLES, Daemon
@@ -130,3 +131,32 @@ def test_a_prompt_that_cannot_be_is_refused(endpoint: str, name: str, arguments:
         with_client(endpoint, lambda session: session.get_prompt(name, arguments))
     assert caught.value.error.code == INVALID_PARAMS
     assert "review_session" in caught.value.error.message
+
+
+def completed(endpoint: str, name: str, argument: str, value: str) -> list[str]:
+    """What is offered for an argument of a prompt, or for a variable of a resource's address."""
+    kind = PromptReference if "/" not in name else ResourceTemplateReference
+    reference = kind(type="ref/prompt", name=name) if kind is PromptReference else kind(type="ref/resource", uri=name)
+
+    async def ask(session: ClientSession) -> Any:
+        return (await session.complete(reference, {"name": argument, "value": value})).completion
+
+    found = with_client(endpoint, ask)
+    assert found.total == len(found.values)
+    return list(found.values)
+
+
+def test_ids_of_sessions_are_offered_as_they_are_typed(daemon: Daemon, ended: str):
+    assert completed(daemon.endpoint, "review_session", "session_id", "to") == [ended]
+    assert completed(daemon.endpoint, "review_session", "session_id", "x") == []
+    assert completed(daemon.endpoint, "paper://sessions/{id}/trades.csv", "id", "") == [ended]
+    assert completed(daemon.endpoint, "compare_sessions", "session_ids", "other, t") == [f"other, {ended}"]
+    assert completed(daemon.endpoint, "compare_sessions", "session_ids", f"{ended}, t") == []
+
+
+def test_without_a_daemon_nothing_is_offered_and_what_does_not_exist_is_refused(endpoint: str):
+    assert completed(endpoint, "review_session", "session_id", "") == []
+    for name, argument in (("review_sesion", "session_id"), ("review_session", "id")):
+        with pytest.raises(McpError) as caught:
+            completed(endpoint, name, argument, "")
+        assert caught.value.error.code == INVALID_PARAMS

@@ -26,8 +26,8 @@ async function open(host) {
   client.onmessage = (message) => {
     const token = message.params?._meta?.progressToken;
     if (token !== undefined) tokens.set(token, message.id);
-    const { name, uri, _meta } = message.params ?? {};
-    const instead = standsFor[name ?? uri];
+    const { name, uri, ref, _meta } = message.params ?? {};
+    const instead = standsFor[ref ? `${ref.type} ${ref.name}` : (name ?? uri)];
     server.send(instead ? { ...message, params: { ...instead, ...(_meta && { _meta }) } } : message);
   };
   server.onmessage = (message) => client.send(message, { relatedRequestId: tokens.get(message.params?.progressToken) });
