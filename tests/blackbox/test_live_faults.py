@@ -26,7 +26,7 @@ from jesse_paperd.wire.rfc3339 import to_ms
 from tests.blackbox.test_feed_process import BTC, ROOT, SPEED, SPOT, stand_in
 from tests.fakes.faults import LAGGING, ROWS
 from tests.fakes.market import random_market
-from tests.support.daemon import EXAMPLES, Daemon, Project, eventually, strategy_source
+from tests.support.daemon import EXAMPLES, PATIENCE, Daemon, Project, eventually, running_daemon, strategy_source
 
 pytestmark = pytest.mark.xdist_group("live_faults")
 
@@ -212,6 +212,19 @@ def test_between_candles_the_last_price_marks_the_open_position_with_its_time(wo
     assert status.unrealized_pnl == pytest.approx(gain)
     daemon.stop_session("marked")
     check(daemon, "marked")
+
+
+def test_a_live_start_answers_once_it_is_warm_and_does_not_wait_for_a_candle(short_home: Path) -> None:
+    """At real speed, by an exchange whose minute has just begun: the next candle is most of a minute away."""
+    start = time.time_ns() // 1_000_000 // MINUTE * MINUTE + 2_000
+    with stand_in("--seed", str(SEED), "--start", str(start)) as told:
+        patient = f"start_seconds = {PATIENCE}\n{told['config']}"
+        with running_daemon(config=patient) as daemon:
+            body = wire.PaperStart(strategy="SMACrossover", symbol=BTC, timeframe="1m", exchange=SPOT, session_id="a")
+            started = daemon.call(body, timeout=PATIENCE)
+            # On a machine so busy that the minute has ended meanwhile, it may run already.
+            assert (started.status == "starting" and "next candle" in started.hint) or consumed(daemon, "a") >= 1
+            daemon.stop_session("a")
 
 
 def test_run_paper_follows_the_exchange_without_a_daemon_until_ctrl_c(short_home: Path) -> None:

@@ -77,6 +77,9 @@ class Answers:
             hint = f"it failed: {outcome.error}; see paper_status"
         elif status in ("stopped", "failed"):
             hint = "this session has ended; start another one under another session_id"
+        elif status == "starting" and spec.live_from is not None and not view.reason:
+            refused = next((market.reason for market in view.markets if market.state == "refused"), "")
+            hint = refused or "it trades from the next candle on, once it is warm: paper_status shows how far it is"
         elif status != "running":
             hint = "it is not running yet: ask paper_status in a moment" + (f" ({view.reason})" if view.reason else "")
         return wire.Started(

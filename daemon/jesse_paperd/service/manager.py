@@ -18,7 +18,7 @@ from jesse_paperd.process import doorbell
 from jesse_paperd.process.lease import Lease, LeaseHeld
 from jesse_paperd.process.zygote import Zygote
 from jesse_paperd.service.feed import FeedKeeper
-from jesse_paperd.service.supervision import Conclude, Supervision, read_progress
+from jesse_paperd.service.supervision import Conclude, Supervision, is_warm, read_progress
 from jesse_paperd.store import journal
 from jesse_paperd.store.journal import Journal
 from jesse_paperd.store.layout import Layout
@@ -79,8 +79,14 @@ class SessionManager:
             self._supervise(record)
 
     async def wait_running(self, session_id: str, seconds: float) -> None:
-        """Wait until a session is running or has ended, at most so long."""
+        """Wait until a session is running or has ended, at most so long.
+
+        A live one is waited for only until it is warm, since its first candle may be a minute away, or until its
+        exchange says that it has no such pair.
+        """
         run = self._runs.get(session_id)
+        record = self._registry.get(session_id)
+        live = record.spec if record is not None and record.spec.live_from is not None else None
         deadline = time.monotonic() + seconds
         pause = 0.004
         while run is not None and not run.ended.is_set() and time.monotonic() < deadline:
@@ -93,6 +99,11 @@ class SessionManager:
                     await asyncio.wait_for(run.ended.wait(), deadline - time.monotonic())
                 return
             if run.reason and run.process is None:
+                return
+            if live is not None and (
+                is_warm(self._layout.session(session_id))
+                or any(market.state == "refused" for market in self._feed.states_of(live))
+            ):
                 return
             await asyncio.sleep(pause)
             pause = min(0.05, pause * 1.2)

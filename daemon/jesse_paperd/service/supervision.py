@@ -283,6 +283,13 @@ def read_progress(files: SessionFiles) -> Progress | None:
     return None
 
 
+def is_warm(files: SessionFiles) -> bool:
+    """Whether a session has loaded its strategy and its warm-up, so that it only waits for candles."""
+    with contextlib.suppress(PaperError, sqlite3.Error), contextlib.closing(JournalReader(files.journal)) as reader:
+        return "started" in reader.event_counts()
+    return False
+
+
 def read_outcome(files: SessionFiles) -> Outcome | None:
     """How a session ended, or None while it has not or its journal cannot be read."""
     with contextlib.suppress(PaperError, sqlite3.Error), contextlib.closing(JournalReader(files.journal)) as reader:
