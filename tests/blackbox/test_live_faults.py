@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -173,6 +174,44 @@ def test_sessions_survive_each_fault(world: tuple[Daemon, Exchange]) -> None:
     survive(world, [name for name in (*BLOCKING, *HARMFUL) if name not in SHORT])
 
 
+@pytest.mark.slow
+def test_a_session_survives_a_random_mixture_of_faults(world: tuple[Daemon, Exchange]) -> None:
+    daemon, exchange = world
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    # Which version is the first to be final depends, with revisions, on when the other faults let it be.
+    kinds = [fault for name, fault in (BLOCKING | HARMFUL).items() if name != "revised"]
+    cli(
+        daemon,
+        "start",
+        "Often",
+        BTC,
+        "--timeframe",
+        "1m",
+        "--exchange",
+        SPOT,
+        "--warmup",
+        "60",
+        "--session-id",
+        "mixed",
+    )
+    eventually("it trades", lambda: daemon.trades("mixed"))
+    for _ in range(15):
+        before = consumed(daemon, "mixed")
+        for _ in range(chance.randint(1, 4)):
+            chosen = chance.sample(kinds, chance.randint(1, 4))
+            exchange.misbehave(*({**fault, "chance": chance.choice([0.1, 0.3, 0.7])} for fault in chosen))
+            eventually(
+                "a candle, or it is told that there is none",
+                lambda b=before: consumed(daemon, "mixed") > b or daemon.status("mixed").health.state == "stale",
+            )
+        exchange.misbehave()
+        eventually("it goes on", lambda b=before: consumed(daemon, "mixed") >= b + 5)
+    daemon.stop_session("mixed")
+    check(daemon, "mixed")
+
+
 def test_how_far_a_warm_up_is_can_be_seen(world: tuple[Daemon, Exchange]) -> None:
     daemon, exchange = world
     exchange.misbehave({"kind": "slow", "seconds": 20})
@@ -214,6 +253,7 @@ def test_between_candles_the_last_price_marks_the_open_position_with_its_time(wo
     check(daemon, "marked")
 
 
+@pytest.mark.slow
 def test_a_live_start_answers_once_it_is_warm_and_does_not_wait_for_a_candle(short_home: Path) -> None:
     """At real speed, by an exchange whose minute has just begun: the next candle is most of a minute away."""
     start = time.time_ns() // 1_000_000 // MINUTE * MINUTE + 2_000
