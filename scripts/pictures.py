@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,11 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from mcp import ClientSession
+from PIL import Image
 from rich.console import CONSOLE_SVG_FORMAT, Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
+from tests.support.browser import page
 from tests.support.daemon import EXAMPLES, FUTURES_CANDLES, SPOT_CANDLES, Daemon, Project, eventually, strategy_source
-from tests.support.mcp_client import text_of, with_client
+from tests.support.mcp_client import line_client, text_of, with_client
+from tests.support.node import CLIENTS
 from tests.support.terminal import Terminal
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
@@ -48,7 +52,7 @@ def main() -> None:
     wanted = sys.argv[1:]
     makers: dict[str, Callable[[Daemon], None]] = {
         "watch.svg": watch, "top.svg": top, "agent.svg": agent, "start.svg": start, "doctor.svg": doctor,
-        "chart.png": chart, "report.png": report,
+        "chart.png": chart, "report.png": report, "session-view.png": session_view,
     }  # fmt: skip
     with example() as daemon:
         for name, make in makers.items():
@@ -191,6 +195,33 @@ def report(daemon: Daemon) -> None:
     browser = ["chromium", "--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1100,1150"]
     command = [*browser, f"--screenshot={IMAGES / 'report.png'}", f"file://{page}"]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+
+def session_view(daemon: Daemon) -> None:
+    """A running session's page as a client shows it, in a browser with the client's half of the protocol."""
+    session_id, picture = "btc-in-may", IMAGES / "session-view.png"
+    daemon.start_session(
+        session_id=session_id, leverage=2, speed=60 * 1500.0, feed=f"replay:{daemon.project}/btc-perpetual-may.csv.gz"
+    )
+    status = {"name": "paper_status", "given": {"session_id": session_id}, "theme": "light"}
+    with (
+        tempfile.TemporaryDirectory() as profile,
+        line_client(daemon.endpoint) as client,
+        page(Path(profile), width=800, height=760, scale=1.5) as screen,
+    ):
+        screen.offer("callServer", lambda params: client.request("tools/call", params)["result"])
+        screen.open(CLIENTS / "app_host.html")
+        screen.eventually("typeof embed === 'function'")
+        read = client.request("resources/read", {"uri": "ui://jesse-paper/session"})["result"]
+        eventually(
+            "it has traded for a while", lambda: (daemon.status(session_id).health.last_candle or "") > "2025-05-24"
+        )
+        screen.evaluate(f"void embed({json.dumps({**status, 'page': read['contents'][0]['text']})})")
+        screen.eventually("document.getElementById('updated').textContent", 0)
+        screen.picture(picture)
+    daemon.stop_session(session_id)
+    # A page has few colours: a third of the bytes.
+    Image.open(picture).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(picture, optimize=True)
 
 
 def _ended(daemon: Daemon) -> None:
