@@ -11,6 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -32,6 +33,7 @@ _CLOCK_TOLERANCE_MS = 1000
 #: The exchange that is asked for by default, to see whether the network is there when no session says so.
 _EXCHANGE = ("api.binance.com", 443)
 _CONNECT_SECONDS = 3.0
+_APPEARS_SECONDS = 3.0
 _CHECK_SECONDS = 60.0
 
 State = Literal["ok", "warning", "wrong", "unknown"]
@@ -87,18 +89,21 @@ def doctor(as_json: bool) -> None:
 
 
 def _findings() -> Iterator[Finding]:
-    home = default_home()
-    yield from _home(home)
-    configuration, finding = _configuration()
-    yield finding
-    yield service_finding(home)
+    configuration, read = _configuration()
     try:
+        _wait_for_a_daemon()
         pong: wire.Pong = ask(wire.Ping, {}, timeout=5)
         health: wire.DaemonHealth = ask(wire.PaperHealth, {})
     except PaperError as error:
-        yield _disk(_free_mb(home))
+        yield from _home(default_home())
+        yield read
+        yield service_finding(default_home())
+        yield _disk(_free_mb(default_home()))
         yield from _no_daemon(error, configuration)
         return
+    yield from _home(default_home())
+    yield read
+    yield service_finding(default_home())
     yield _disk(health.disk_free_mb)
     yield Finding("socket", "ok", default_endpoint())
     yield Finding("daemon", "ok", f"pid {pong.pid}, up since {pong.started_at[:19]}Z, {pong.sessions} sessions")
@@ -107,6 +112,14 @@ def _findings() -> Iterator[Finding]:
     yield _project(ask(wire.PaperListStrategies, {}))
     yield _feed(health)
     yield _clock(health)
+
+
+def _wait_for_a_daemon() -> None:
+    """One that was started a moment ago makes its socket soon: `jesse-paperd & jesse-paper doctor`."""
+    endpoint = default_endpoint()
+    deadline = time.monotonic() + _APPEARS_SECONDS
+    while endpoint.startswith("ipc://") and not Path(endpoint[6:]).exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _home(home: Path) -> Iterator[Finding]:
