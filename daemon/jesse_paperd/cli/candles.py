@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,8 @@ def _check(values: dict[str, Any]) -> None:
 
 
 def _run(task: dict[str, Any]) -> None:
+    if find_spec("numpy") is None:
+        raise PaperError("engine_unavailable", "the candle store needs numpy", "pip install 'jesse-paper[engine]'")
     # A client imports nothing that reads the store: that is a program of its own, as run-paper's is.
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "jesse_paperd.candle_tool", json.dumps(task)])
