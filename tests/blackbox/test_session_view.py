@@ -165,13 +165,38 @@ def test_a_session_without_candles_or_trades_says_so(daemon: Daemon, screen: Pag
 
 
 @needs_browser
+def test_a_failed_session_shows_why_also_where_the_host_passes_on_only_text(
+    daemon: Daemon, screen: Page, embed: Embed, client: LineClient
+):
+    daemon.start_session(session_id="failing", speed=1)
+
+    def only_text(params: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = client.request("tools/call", params)["result"]
+        told = result.pop("structuredContent")
+        if params["name"] == "paper_status":
+            told |= {"status": "failed", "error": "ZeroDivisionError: division by zero"}
+        return {**result, "content": [{"type": "text", "text": json.dumps(told)}]}
+
+    screen.offer("callServer", only_text)
+    screen.open(HOST)
+    screen.eventually("typeof embed === 'function'")
+    embed("failing")
+    screen.eventually(SHOWN, FRAME)
+    assert text_of(screen, "state") == "failed"
+    assert text_of(screen, "problem") == "ZeroDivisionError: division by zero"
+    daemon.stop_session("failing")
+
+
+@needs_browser
 def test_what_goes_wrong_is_said_in_words(daemon: Daemon, screen: Page, embed: Embed):
     embed("never-was", theme="dark")
     said = screen.eventually("document.getElementById('problem').innerText", FRAME)
     assert "[session_not_found]" in said
     assert not screen.evaluate("document.getElementById('session').checkVisibility()", FRAME)
-    embed("never-was", capable=False)
-    assert "This host carries no calls." in screen.eventually("document.getElementById('problem').innerText", FRAME)
+    daemon.start_session(session_id="unasked", speed=1)
+    embed("unasked", capable=False)
+    screen.eventually("document.getElementById('problem').innerText === 'This host carries no calls.'", FRAME)
+    daemon.stop_session("unasked")
 
 
 @pytest.mark.slow
