@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import EXAMPLES, SPOT_CANDLES, Daemon, eventually, running_daemon
+from tests.support.daemon import (
+    EXAMPLES,
+    SPOT_CANDLES,
+    Daemon,
+    Project,
+    eventually,
+    running_daemon,
+    strategy_source,
+)
 
 BIN = Path(sys.executable).parent
 
@@ -139,6 +147,17 @@ def test_start_into_a_pipe_prints_the_id_and_nothing_else(daemon: Daemon):
     assert (done.stdout, done.stderr, done.returncode) == ("piped\n", "", 0)
     again = shell(daemon, "jesse-paper start SMACrossover BTC-USDT --feed replay:$CANDLES --session-id piped --follow")
     assert again.stdout == "piped\n"
+
+
+def test_start_of_a_session_that_fails_has_its_status_followed_or_not(tmp_path: Path):
+    project = Project(tmp_path)
+    project.add("Breaks", strategy_source("Breaks", should_long="raise RuntimeError('as it was told to')"))
+    with running_daemon(tmp_path) as daemon:
+        done = shell(daemon, "jesse-paper start Breaks BTC-USDT --feed replay:$CANDLES --session-id one --follow")
+        assert (done.stdout, done.returncode) == ("one\n", 6)
+        assert "as it was told to" in done.stderr
+        again = shell(daemon, "jesse-paper start Breaks BTC-USDT --feed replay:$CANDLES --session-id one")
+        assert (again.stdout, again.returncode) == ("one\n", 6)
 
 
 def test_interrupting_a_command_that_waits_ends_it_as_the_shell_expects(daemon: Daemon):

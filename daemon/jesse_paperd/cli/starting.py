@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -142,17 +142,19 @@ def _show(started: wire.Started, follows: bool | None, as_json: bool) -> None:
     replay = started.feed != "live"
     if follows is None:
         follows = on_terminal and sys.stderr.isatty() and replay
-    if not follows or started.status in ENDED:
+    if not follows:
         if as_json:
             print_json(started)
         elif not on_terminal:
             click.echo(session)
-        elif not replay or started.status not in ENDED:
+        else:
             click.secho(f"\n  jesse-paper watch {session}", dim=True)
+        if started.status == "failed":
+            _raise_failure(session)
         if started.hint and not as_json:
             click.echo(f"  {started.hint}", err=True)
         return
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and started.status not in ENDED:
         click.secho(f"\nCtrl-C leaves it running; jesse-paper watch {session} shows it again.", dim=True, err=True)
     ended = follow(session, until_running=not replay)
     if as_json:
@@ -162,7 +164,13 @@ def _show(started: wire.Started, follows: bool | None, as_json: bool) -> None:
     else:
         _tell_end(ended)
     if ended.status == "failed":
-        raise PaperError("strategy_failed", f"{session} failed: {ended.error}", f"jesse-paper logs {session}")
+        _raise_failure(session)
+
+
+def _raise_failure(session: str) -> NoReturn:
+    """End as a session that failed does: its id was printed, its reason and the status follow."""
+    error = ask(wire.PaperStatus, {"session_id": session}).error
+    raise PaperError("strategy_failed", f"{session} failed: {error}", f"jesse-paper logs {session}")
 
 
 def describe(started: wire.Started) -> None:
@@ -175,7 +183,8 @@ def describe(started: wire.Started) -> None:
         speed = "as fast as possible" if started.speed == "max" else f"{started.speed:,.6g} × real time"
         feed = f"replay of {files}, {speed}"
     mark = state(started.status)
-    click.echo(f"{click.style(started.session_id, bold=True)}  {click.style(mark.text, fg=mark.style.split()[-1])}")
+    colour = {"running": "green", "failed": "red", "stopped": None}.get(started.status, "yellow")
+    click.echo(f"{click.style(started.session_id, bold=True)}  {click.style(mark.text, fg=colour)}")
     pairs(
         {
             "strategy": f"{started.strategy}, every {started.timeframe}",

@@ -113,7 +113,11 @@ class DaemonClient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if kind is not None and not issubclass(kind, Exception):
+            # Ctrl-C may come between the making of a socket and its keeping: none may hold up the end.
+            self._context.destroy(linger=0)
+        else:
+            self.close()
 
     def close(self) -> None:
         """Waits for calls under way in other threads, then frees everything. The client is of no use afterwards."""
