@@ -98,6 +98,19 @@ def test_doctor_marks_each_check_and_says_how_to_mend_what_is_not_well(terminal:
     assert "→ jesse-paper service install" in screen
 
 
+def test_bash_completes_commands_options_sessions_and_strategies(terminal: Terminal):
+    terminal.type('eval "$(jesse-paper completion bash)"')
+    terminal.ended(0)
+    for begun, completed in (
+        ("jesse-paper stra", "jesse-paper strategies "),
+        ("jesse-paper status ca", "jesse-paper status calm "),
+        ("jesse-paper start SMA", "jesse-paper start SMACrossover "),
+        ("jesse-paper start --lever", "jesse-paper start --leverage"),
+    ):
+        terminal.press("C-u", "C-l", *(character if character != " " else "Space" for character in begun), "Tab")
+        terminal.shows(completed.strip())
+
+
 def test_colours_are_for_terminals_that_want_them(terminal: Terminal):
     def coloured() -> bool:
         lines = terminal.screen(colours=True).splitlines()
