@@ -155,7 +155,7 @@ def watch(daemon: Daemon) -> None:
     _some_sessions(daemon)
     with _terminal(daemon, 110, 32) as terminal:
         terminal.type("jesse-paper watch trend-1h")
-        terminal.shows("drawdown, %", "trend-1h", "┬┘", "Quit")
+        terminal.shows("drawdown, %", "trend-1h", "┬┘", "Quit", " long ")
         _save_screen("watch.svg", terminal, 110, "jesse-paper watch trend-1h")
         terminal.press("q")
         terminal.ended(0)
