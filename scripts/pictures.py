@@ -155,7 +155,13 @@ def watch(daemon: Daemon) -> None:
     _some_sessions(daemon)
     with _terminal(daemon, 110, 32) as terminal:
         terminal.type("jesse-paper watch trend-1h")
-        terminal.shows("drawdown, %", "trend-1h", "┬┘", "Quit", " long ")
+        labels = re.compile(r"^ +\d\d-\d\d \d\d:\d\d ", re.MULTILINE)
+        eventually(
+            "both plots and a position",
+            lambda: (
+                len(labels.findall(screen := terminal.screen())) == 2 and "long " in screen.partition("drawdown, %")[2]
+            ),
+        )
         _save_screen("watch.svg", terminal, 110, "jesse-paper watch trend-1h")
         terminal.press("q")
         terminal.ended(0)
