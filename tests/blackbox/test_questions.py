@@ -83,6 +83,7 @@ def test_logs_hold_what_the_strategy_said_and_can_be_followed(asked: Daemon) -> 
 def test_events_tell_the_start_and_can_be_followed(asked: Daemon) -> None:
     events = asked.call(wire.PaperGetEvents(session_id="ended"))
     assert events.events[0].event == "started"
+    assert "2024-12" < events.events[0].at < asked.trades("ended")[0].entry_time, "at market time"
     assert asked.call(wire.PaperGetEvents(session_id="ended", after=events.next_after)).events == []
 
 

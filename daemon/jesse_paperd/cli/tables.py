@@ -111,8 +111,8 @@ def state(status: str, health: str = "ok", reason: str = "") -> Styled:
 
 
 def minute(time: str | None) -> str:
-    """A time of the wire to the minute, as people read it; the epoch means that no candle had been traded."""
-    return "" if not time or time.startswith("1970-01-01T00:00") else time[:16].replace("T", " ")
+    """A time of the wire to the minute, as people read it."""
+    return (time or "")[:16].replace("T", " ")
 
 
 def plain(value: Any) -> str:

@@ -297,7 +297,8 @@ class Session:
         if self._continuation is not None:
             facts = self._continuation.apply(facts)
         progress = self._engine.progress
-        at = (progress.last_candle or progress.started_at or 0) + (MINUTE if progress.last_candle else 0)
+        begins = progress.started_at or self._candles.start() or 0
+        at = begins if progress.last_candle is None else progress.last_candle + MINUTE
         facts.events += [(at, kind, detail) for kind, detail in events or []]
         if outcome is not None:
             progress = replace(progress, phase="ended")
