@@ -15,8 +15,6 @@ import pytest
 from jesse_paperd.wire import protocol as wire
 from tests.support.daemon import FUTURES_CANDLES, Daemon, eventually, running_daemon
 
-pytestmark = pytest.mark.xdist_group("analysis")
-
 
 @pytest.fixture(scope="module")
 def traded() -> Iterator[Daemon]:
@@ -25,7 +23,7 @@ def traded() -> Iterator[Daemon]:
         futures = {"feed": f"replay:{FUTURES_CANDLES}", "exchange": "Binance Perpetual Futures"}
         daemon.start_session(session_id="spot", strategy="DayTrader", timeframe="15m")
         daemon.start_session(session_id="futures", leverage=3, **futures)
-        daemon.start_session(session_id="changed", strategy="DayTrader", timeframe="15m", speed=60 * 3000, **futures)
+        daemon.start_session(session_id="changed", strategy="DayTrader", timeframe="15m", speed=60 * 8000, **futures)
         eventually("it trades", lambda: daemon.status("changed").metrics.total_trades)
         daemon.call(wire.PaperUpdateSession(session_id="changed", updates=wire.SessionUpdates(leverage=5)))
         for session_id in ("spot", "futures", "changed"):

@@ -13,8 +13,6 @@ from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
 from tests.support.daemon import SPOT_CANDLES, Daemon, Project, running_daemon, strategy_source
 
-pytestmark = pytest.mark.xdist_group("bad_input")
-
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:

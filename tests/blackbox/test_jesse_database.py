@@ -32,10 +32,7 @@ from tests.support.daemon import EXAMPLES, SPOT_CANDLES, Daemon, eventually, run
 from tests.support.feed import BEGIN, World
 from tests.support.postgres import Postgres
 
-pytestmark = [
-    pytest.mark.xdist_group("postgres"),
-    pytest.mark.skipif(bool(postgres.unable()), reason=postgres.unable() or "it is there"),
-]
+pytestmark = pytest.mark.skipif(bool(postgres.unable()), reason=postgres.unable() or "it is there")
 
 SPOT, BTC = "Binance Spot", "BTC-USDT"
 #: Five days of real candles, with a hole.

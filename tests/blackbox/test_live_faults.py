@@ -29,8 +29,6 @@ from tests.fakes.faults import LAGGING, ROWS
 from tests.fakes.market import random_market
 from tests.support.daemon import EXAMPLES, PATIENCE, Daemon, Project, eventually, running_daemon, strategy_source
 
-pytestmark = pytest.mark.xdist_group("live_faults")
-
 SEED = 21
 _EXITS = """\
     def update_position(self):

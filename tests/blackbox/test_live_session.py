@@ -18,8 +18,6 @@ from tests.blackbox.test_feed_process import BTC, ROOT, SPEED, SPOT, stand_in
 from tests.fakes.market import random_market
 from tests.support.daemon import Daemon, Project, eventually, strategy_source
 
-pytestmark = pytest.mark.xdist_group("live_session")
-
 SEED = 11
 
 

@@ -18,8 +18,6 @@ from jesse_paperd.wire.errors import PaperError
 from tests.support.breaking import PACED, facts_of, short_candles, start_trading
 from tests.support.daemon import Daemon, eventually, running_daemon
 
-pytestmark = pytest.mark.xdist_group("maintenance")
-
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:

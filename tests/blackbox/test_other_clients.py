@@ -90,7 +90,6 @@ def other_major(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("node")
 def test_the_inspector_sees_every_tool_and_calls_each(daemon: Daemon, node: dict[str, str]) -> None:
     def inspect(*arguments: str) -> Any:
         command = ("mcp-inspector", "--cli", *FACADE, "--endpoint", daemon.endpoint, *arguments, "--format", "json")
@@ -106,7 +105,6 @@ def test_the_inspector_sees_every_tool_and_calls_each(daemon: Daemon, node: dict
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("node")
 def test_the_typescript_client_runs_a_session_through_its_life(daemon: Daemon, node: dict[str, str]) -> None:
     script = CLIENTS / "typescript_client.mjs"
     command = ("node", script, *FACADE, "--endpoint", daemon.endpoint, conversation("typescript"))
@@ -140,7 +138,6 @@ def stand_ins(session_id: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("node")
 def test_the_conformance_suite_finds_no_fault_that_is_not_expected(
     daemon: Daemon, node: dict[str, str], tmp_path: Path
 ) -> None:

@@ -10,8 +10,6 @@ from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
 from tests.support.daemon import Daemon, Project, running_daemon, strategy_source
 
-pytestmark = pytest.mark.xdist_group("questions")
-
 TALKATIVE = strategy_source(
     "Talkative",
     should_long="return self.index % 5 == 0",

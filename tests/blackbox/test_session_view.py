@@ -200,7 +200,6 @@ def test_what_goes_wrong_is_said_in_words(daemon: Daemon, screen: Page, embed: E
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("node")
 @needs_browser
 def test_page_and_messages_fit_the_schemas_of_the_extension(
     screen: Page, embed: Embed, client: LineClient, node: dict[str, str]

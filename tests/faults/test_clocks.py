@@ -6,13 +6,9 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
-
 from jesse_paperd.wire import protocol as wire
 from tests.support.breaking import IMPATIENT, PACED, assert_nothing_was_lost, short_candles, start_trading
 from tests.support.daemon import ROOT, Daemon, eventually
-
-pytestmark = pytest.mark.xdist_group("clocks")
 
 DAY = 86_400.0
 

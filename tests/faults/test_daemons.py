@@ -22,8 +22,6 @@ from jesse_paperd.wire.errors import PaperError
 from tests.support.breaking import IMPATIENT, PACED, start_trading
 from tests.support.daemon import Daemon, eventually, running_daemon
 
-pytestmark = pytest.mark.xdist_group("daemons")
-
 SLOW = PACED / 20
 
 

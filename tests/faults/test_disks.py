@@ -32,8 +32,6 @@ from tests.support.breaking import (
 )
 from tests.support.daemon import Daemon, eventually, running_daemon
 
-pytestmark = pytest.mark.xdist_group("disks")
-
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:

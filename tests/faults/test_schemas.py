@@ -17,8 +17,6 @@ from jesse_paperd.wire.errors import PaperError
 from tests.support.breaking import IMPATIENT, PACED, facts_of, frozen, start_trading, waits, zygote_of
 from tests.support.daemon import ROOT, Daemon, eventually, running_daemon
 
-pytestmark = pytest.mark.xdist_group("schemas")
-
 #: Three versions of one database: a column came with the second, another unit with the third.
 FIRST = "CREATE TABLE prices (at INTEGER PRIMARY KEY, cents INTEGER NOT NULL)"
 THIRD = "CREATE TABLE prices (at INTEGER PRIMARY KEY, price REAL NOT NULL, venue TEXT NOT NULL DEFAULT 'here')"

@@ -20,8 +20,6 @@ from jesse_paperd.wire.errors import PaperError
 from tests.support.breaking import PACED, start_trading
 from tests.support.daemon import EXAMPLES, ROOT, Daemon, eventually
 
-pytestmark = pytest.mark.xdist_group("services")
-
 BIN = Path(sys.executable).parent
 
 

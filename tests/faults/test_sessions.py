@@ -19,8 +19,6 @@ from jesse_paperd.wire.errors import PaperError
 from tests.support.breaking import PACED, children, facts_of, frozen, short_candles, start_trading, zygote_of
 from tests.support.daemon import Daemon, Project, eventually, running_daemon, strategy_source
 
-pytestmark = pytest.mark.xdist_group("sessions")
-
 CONFIG = """
 stalled_seconds = 2
 stop_seconds = 2

@@ -38,8 +38,6 @@ from tests.support.breaking import IMPATIENT, assert_nothing_was_lost, start_tra
 from tests.support.daemon import Daemon, eventually, running_daemon
 from tests.support.mcp_client import LineClient, line_client
 
-pytestmark = pytest.mark.xdist_group("state_machine")
-
 SPEEDS = {"slow": 60 * 300.0, "fast": 60 * 3000.0, "max": "max"}
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support.daemon import EXAMPLES, SPOT_CANDLES, Daemon, eventually
 from tests.support.terminal import Terminal, needs_tmux
 
-pytestmark = [needs_tmux, pytest.mark.xdist_group("terminal")]
+pytestmark = needs_tmux
 
 REPLAY = f"--feed replay:{SPOT_CANDLES}"
 

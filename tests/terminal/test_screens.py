@@ -9,7 +9,7 @@ import pytest
 from tests.support.daemon import Daemon, eventually
 from tests.support.terminal import Terminal, needs_tmux
 
-pytestmark = [needs_tmux, pytest.mark.xdist_group("terminal")]
+pytestmark = needs_tmux
 
 
 @pytest.fixture
