@@ -243,6 +243,8 @@ class Session:
             if (wait := pace.seconds_until(int(traded[0, 0]))) > 0:
                 self._idle(doorbell, min(wait, _IDLE_SECONDS))
                 continue
+            if wait < 0:  # it is behind
+                rows = self._candles.upto(self._cursor, pace.latest_due(int(traded[0, 0])), self._block)
             self._advance(rows)
             self._commit()
             self._beat()
@@ -363,6 +365,12 @@ class _Pace:
             self._origin = (now, candle)
         began, first = self._origin
         return began + (candle - first) / 1000 / self._speed - now
+
+    def latest_due(self, candle: int) -> int:
+        """The time up to which candles are due by now, given one that is."""
+        assert self._origin is not None
+        began, first = self._origin
+        return max(candle, first + int((time.monotonic() - began) * 1000 * self._speed))
 
 
 def engine_settings(spec: SessionSpec) -> EngineSettings:
