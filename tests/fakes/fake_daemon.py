@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 
 import zmq
@@ -109,6 +110,8 @@ class FakeDaemon:
         self._thread.join()
         self._stop.close()
         self._context.term()
+        if self.endpoint.startswith("ipc://"):  # now and then ZeroMQ leaves the file, as only a killed daemon should
+            Path(self.endpoint.removeprefix("ipc://")).unlink(missing_ok=True)
 
     def _bound(self) -> zmq.Socket[bytes]:
         router = self._context.socket(zmq.ROUTER)
