@@ -109,7 +109,7 @@ def results(trades: Sequence[TradeRow]) -> str:
 
 def histogram(values: Floats) -> tuple[list[float], list[int]]:
     """Edges and counts of bins of one round width, an edge at zero. A value on an edge belongs to the bin above."""
-    spread = float(values.max() - values.min()) or abs(float(values[0])) or 1.0
+    spread = max(float(values.max()), 0.0) - min(float(values.min()), 0.0) or 1.0
     wanted = spread / min(40, max(8, math.isqrt(len(values)) * 2))
     power = 10.0 ** math.floor(math.log10(wanted))
     width = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= wanted * (1 - 1e-9))
