@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from jesse_paperd.market.config import load
+from jesse_paperd.market.config import ExchangeSettings, read, settings_of
 from jesse_paperd.wire.errors import PaperError
+
+
+def load(file: Path) -> dict[str, ExchangeSettings]:
+    """The section of a file, as the feed reads it."""
+    return settings_of(read(file).get("exchanges", {}), str(file))
 
 
 def test_a_missing_file_sets_nothing_and_names_become_jesses(tmp_path: Path) -> None:

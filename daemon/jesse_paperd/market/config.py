@@ -71,12 +71,3 @@ def read(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PaperError("invalid_argument", f"the configuration {path} cannot be read: {error}") from error
-
-
-def load(path: Path) -> dict[str, ExchangeSettings]:
-    """The `exchanges` section of the daemon's configuration file; a missing file sets nothing.
-
-    Raises:
-        PaperError: `invalid_argument`, naming the file and what is wrong in it.
-    """
-    return settings_of(read(path).get("exchanges", {}), str(path))

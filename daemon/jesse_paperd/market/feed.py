@@ -213,8 +213,9 @@ def prepare(arguments: list[str]) -> tuple[Layout, dict[str, ExchangeSettings], 
     logging.getLogger("ccxt").setLevel(logging.WARNING)
     layout = Layout(given.home.absolute())
     file = given.config or layout.home / "config.toml"
-    settings = config.load(file)
-    database = database_of(config.read(file).get("jesse_database"), str(file))
+    document = config.read(file)
+    settings = config.settings_of(document.get("exchanges", {}), str(file))
+    database = database_of(document.get("jesse_database"), str(file))
     layout.prepare()
     return layout, settings, database
 
