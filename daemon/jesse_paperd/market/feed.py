@@ -37,6 +37,7 @@ from jesse_paperd.market.status import (
     decode_wishes,
     encode,
 )
+from jesse_paperd.market.subscriptions import Subscriptions
 from jesse_paperd.market.venue import Venue
 from jesse_paperd.store.candle_store import CandleStore
 from jesse_paperd.store.layout import Layout
@@ -71,7 +72,7 @@ class Feed:
         self._emit = emit
         self._local_clock = local_clock
         self._database = database
-        self._venues: dict[str, Venue] = {}
+        self._exchanges: dict[str, Subscriptions] = {}
         self._gates: dict[tuple[str, bool, str], Gate] = {}
         self._told: dict[tuple[str, str], Event] = {}
 
@@ -89,20 +90,20 @@ class Feed:
             since = max(0, wish.since) // 60_000 * 60_000
             markets = wanted.setdefault(exchange.name, {})
             markets[wish.symbol] = min(since, markets.get(wish.symbol, since))
-        for name in self._venues.keys() - wanted.keys():
+        for name in self._exchanges.keys() - wanted.keys():
             # It leaves the table only when it is closed: `close` finishes what a cancellation interrupts here.
-            await self._venues[name].close()
-            del self._venues[name]
+            await self._exchanges[name].close()
+            del self._exchanges[name]
         for name, markets in wanted.items():
             try:
-                venue = self._venues.get(name) or self._open(name)
+                subscriptions = self._exchanges.get(name) or self._open(name)
             except PaperError as error:
                 self._emit(FeedProblem(message=f"{name}: {error.message}"))
                 continue
-            await venue.follow(markets)
+            await subscriptions.follow(markets)
         self._told = {key: event for key, event in self._told.items() if key[1] in wanted.get(key[0], {"": 0})}
 
-    def _open(self, name: str) -> Venue:
+    def _open(self, name: str) -> Subscriptions:
         exchange = resolve(name)
         settings = self._settings.get(name, ExchangeSettings())
         limits = LIMITS[exchange.ccxt]
@@ -113,13 +114,13 @@ class Feed:
         store = CandleStore(self._layout.candle_store(name))
         gate, database = self._gates[host], self._database
         venue = Venue(exchange, settings, limits, gate, store, self._local_clock, self._emit, database)
-        self._venues[name] = venue
-        return venue
+        self._exchanges[name] = Subscriptions(venue, settings.price_seconds)
+        return self._exchanges[name]
 
     def report(self) -> None:
         """Emit the states that changed since they were last told."""
-        for venue in self._venues.values():
-            for event in venue.observe():
+        for subscriptions in self._exchanges.values():
+            for event in subscriptions.observe():
                 assert isinstance(event, MarketState | ExchangeState)
                 key = (event.exchange, event.symbol if isinstance(event, MarketState) else "")
                 if self._told.get(key) != event:
@@ -128,9 +129,9 @@ class Feed:
 
     async def close(self) -> None:
         """Stop following everything."""
-        for venue in self._venues.values():
-            await venue.close()
-        self._venues.clear()
+        for subscriptions in self._exchanges.values():
+            await subscriptions.close()
+        self._exchanges.clear()
 
 
 async def serve(

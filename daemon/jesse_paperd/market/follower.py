@@ -11,15 +11,13 @@ import contextlib
 import logging
 import random
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from jesse_paperd.market.finality import EQUAL_AFTER, Finality, Reply, examine
 from jesse_paperd.market.gate import SourceError, backoff
 from jesse_paperd.market.status import CandleClosed, MarketCondition, MarketState
+from jesse_paperd.market.venue import Venue
 from jesse_paperd.store.candle_store import MINUTE
-
-if TYPE_CHECKING:
-    from jesse_paperd.market.venue import Venue
 
 #: A minute's candle is asked for this long after it closed, by the exchange's clock.
 SETTLE = 1_000
