@@ -29,8 +29,12 @@ class Case:
     data_routes: tuple[tuple[str, str], ...] = ()
     hyperparameters: dict[str, Any] | None = None
     gap_policy: Literal["skip", "fill"] = "skip"
-    start: int | None = None
     seed: int = 1
+
+    @property
+    def start(self) -> int:
+        """The first traded minute, which a session always knows: that of the traded market's first row."""
+        return int(next(iter(self.candles.values()))[0, 0])
 
     def __str__(self) -> str:
         rows = ", ".join(f"{symbol} {len(rows)}" for symbol, rows in self.candles.items())

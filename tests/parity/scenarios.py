@@ -66,7 +66,7 @@ def loads(project: Path, name: str, **account: Any) -> tuple[str, str]:
     try:
         strategy = load_strategy(project, name)
         case = Case(name, {"BTC-USDT": candles}, project=project, **account)
-        Engine(settings_of(case), strategy, {}, None)
+        Engine(settings_of(case), strategy, {}, case.start)
     except PaperError as error:
         return error.code, error.message
     return "", strategy.__name__

@@ -63,7 +63,8 @@ class Warmup:
     def take(self, rows: Mapping[str, Rows]) -> int | None:
         """Take minutes; return the time at which trading starts once it is known and reached."""
         for symbol, new in rows.items():
-            if self._start is not None:
+            # Once every market has a row from the start on, none has an earlier one to come.
+            if self._start is not None and self._deficits is None:
                 early = int(np.searchsorted(new[:, TIME], self._start))
                 self._given[symbol] = np.concatenate((self._given[symbol], new[:early]))
                 new = new[early:]
