@@ -88,9 +88,11 @@ def _trade(layout: Layout, spec: SessionSpec) -> Outcome:
 
     # Imported here, in its place: this takes seconds, and the arguments were good so far.
     with waiting("Importing the engine …"):
+        from jesse_paperd.trading.output import Output
         from jesse_paperd.trading.session import Session
 
-    session = Session(layout, layout.session(spec.session_id), spec, None)
+    # What the strategy prints goes to the terminal of whoever runs it.
+    session = Session(layout, layout.session(spec.session_id), spec, None, Output())
     interruption = Interruption()
 
     def interrupt(*_: object) -> None:
@@ -181,6 +183,7 @@ def _report(layout: Layout, spec: SessionSpec, outcome: Outcome, task: dict[str,
 def main() -> None:
     """Run the task given as JSON in the first argument."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("session").setLevel(logging.CRITICAL)  # its failure is told below
     try:
         sys.exit(run(json.loads(sys.argv[1])))
     except PaperError as error:

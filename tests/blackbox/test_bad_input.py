@@ -171,7 +171,7 @@ def test_a_strategy_that_raises_mid_session_fails_alone_and_keeps_its_ledger(fau
     faulty.start_session(session_id="bad", strategy="RaisesLater")
     status = faulty.ended("bad")
     assert status.status == "failed"
-    assert status.error == "ValueError: fell over at the fiftieth candle"
+    assert status.error.startswith("ValueError: fell over at the fiftieth candle (strategies/RaisesLater/__init__.py:")
     assert status.health.candles > 0
     assert faulty.call(wire.PaperGetEquity(session_id="bad")).equity_curve
     assert "fell over at the fiftieth candle" in faulty.layout.session("bad").log.read_text()

@@ -40,7 +40,7 @@ def verify(session_id: str, as_json: bool) -> None:
     else:
         verdict = "equal" if answer.equal else "DIFFERENT"
         click.echo(f"{answer.session_id}: {verdict}; {answer.compared} of {answer.trades} trades compared with Jesse's")
-        click.echo(f"backtest ({answer.method}), and all of it with its own replay")
+        click.echo(f"backtest ({answer.method}: {answer.method_reason}), and all of it with its own replay")
         for line in (answer.difference, *answer.replay_differences, *answer.limits):
             if line:
                 click.echo(f"  {line}")

@@ -14,7 +14,7 @@ import click
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions
 from jesse_paperd.cli.progress import waiting
-from jesse_paperd.cli.sessions import session_argument
+from jesse_paperd.cli.sessions import session_argument, show_process_ends
 from jesse_paperd.cli.tables import minute, state, table
 from jesse_paperd.wire import protocol as wire
 
@@ -27,10 +27,10 @@ _INDENT = 18
 @session_argument
 @click.option("--follow", "-f", is_flag=True, help="Go on showing new lines until Ctrl-C.")
 @click.option("--lines", "-n", "limit", type=int, default=50, show_default=True, help="How many of the newest.")
-@click.option("--errors", is_flag=True, help="Only what was logged as an error.")
+@click.option("--errors", is_flag=True, help="Only errors, tracebacks and standard error.")
 @json_option
 def logs(session_id: str, follow: bool, limit: int, errors: bool, as_json: bool) -> None:
-    """Show what the engine and the strategy of SESSION logged, at market time.
+    """Show what the engine and the strategy of SESSION logged and printed, and why it failed, at market time.
 
     \b
     jesse-paper logs paper_0123456789ab -f
@@ -44,17 +44,17 @@ def logs(session_id: str, follow: bool, limit: int, errors: bool, as_json: bool)
         for line in answer.lines:
             _show(line, as_json)
         if not follow:
-            return None
+            return show_process_ends(answer.process_ends)
         time.sleep(_POLL_SECONDS)
         answer = ask(wire.PaperGetLogs, {**arguments, "after": answer.next_after, "limit": 1000})
 
 
-@click.command(short_help="Show starts, gaps, leverage changes, divergences.")
+@click.command(short_help="Show starts, gaps, leverage changes, failures, ends.")
 @session_argument
 @click.option("--after", type=int, help="Only events after this sequence number.")
 @json_option
 def events(session_id: str, after: int | None, as_json: bool) -> None:
-    """Show what happened to SESSION: starts, gaps, leverage changes, divergences.
+    """Show what happened to SESSION: starts, gaps, leverage changes, divergences, a failure, its end.
 
     \b
     jesse-paper events paper_0123456789ab
@@ -63,7 +63,8 @@ def events(session_id: str, after: int | None, as_json: bool) -> None:
     if as_json:
         return print_json(answer)
     rows = [[e.seq, minute(e.at), e.event, _detail(e.detail)] for e in answer.events]
-    return table(["seq", "at", "event", "detail"], rows, elastic="detail")
+    table(["seq", "at", "event", "detail"], rows, elastic="detail")
+    return show_process_ends(answer.process_ends)
 
 
 @click.command(short_help="Wait until SESSIONs have ended, or reached something.")
@@ -109,5 +110,6 @@ def _show(line: wire.LogLine, as_json: bool) -> None:
 
 
 def _detail(detail: dict[str, Any]) -> str:
-    told = {name: value if isinstance(value, str) else json.dumps(value) for name, value in detail.items()}
+    shown = {name: value for name, value in detail.items() if name != "traceback"}  # `logs --errors` shows it
+    told = {name: value if isinstance(value, str) else json.dumps(value) for name, value in shown.items()}
     return ", ".join(f"{name} {value}" for name, value in told.items())

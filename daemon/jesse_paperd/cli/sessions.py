@@ -88,6 +88,7 @@ def status(session_id: str, as_json: bool) -> None:
         {
             "state": state(s.status, health.state, s.stop_reason),
             "error": Styled(s.error, "red") if s.error else "",
+            "raised by": s.failure.source if s.failure is not None else "",
             "because": Styled("; ".join(health.reasons), "red") if health.reasons else "",
             "next try": health.next_try,
             "strategy": f"{s.strategy}, every {s.timeframe}",
@@ -114,7 +115,7 @@ def status(session_id: str, as_json: bool) -> None:
         click.echo()
         rows = [[o.order_id, o.side, o.type, o.size, o.price, o.role] for o in s.open_orders]
         table(["order", "side", "type", "size", "price", "role"], rows)
-    return None
+    return show_process_ends(s.process_ends)
 
 
 @click.command(short_help="Change the leverage or the notes of SESSION.")
@@ -152,6 +153,14 @@ def show_metrics(metrics: wire.Metrics) -> None:
     )
     columns = ["metric", "value", *(["undefined because"] if metrics.undefined else [])]
     table(columns, [row[: len(columns)] for row in rows], title=basis, elastic=columns[-1])
+
+
+def show_process_ends(ends: list[wire.ProcessEnd]) -> None:
+    """How a session's processes ended that had not ended it, by the wall clock; nothing when none did."""
+    if ends:
+        click.echo()
+        rows = [[minute(end.at), end.pid, end.reason] for end in ends]
+        table(["process died", "pid", "how"], rows, elastic="how")
 
 
 def signed(value: float | None) -> Styled | None:

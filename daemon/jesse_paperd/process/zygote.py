@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 #: Importing takes seconds, on a busy machine some tens of them; a fork takes milliseconds. What takes longer is stuck.
 _READY_SECONDS = 180.0
 _FORK_SECONDS = 30.0
+#: A fork's death is known here a moment before its parent, the zygote, says how it died.
+_EXIT_SECONDS = 2.0
+_ENDS_KEPT = 1_000
 
 
 class ZygoteUnavailable(Exception):
@@ -89,6 +92,17 @@ class Zygote:
             process.hang_up(ZygoteDied("the zygote hangs"))
             raise ZygoteDied("the zygote hangs") from None
 
+    async def exit_status(self, identity: Identity) -> int | None:
+        """How a fork that has ended did so: its exit status, or the signal as a negative number.
+
+        None when that is not known, as of the forks of an earlier zygote.
+        """
+        if self._current is None or identity not in self._current.ends:
+            return None
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(asyncio.shield(self._current.ends[identity]), _EXIT_SECONDS)
+        return None
+
     def close(self) -> None:
         """Let it end."""
         self._closed = True
@@ -121,6 +135,8 @@ class _Process:
         self.gone = False
         self._on_end = on_end
         self._asked: dict[int, asyncio.Future[Identity]] = {}
+        #: How each fork ended: futures of the living, and of the latest dead.
+        self.ends: dict[Identity, asyncio.Future[int | None]] = {}
         self._last_id = 0
         self._sending = asyncio.Lock()
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -160,6 +176,9 @@ class _Process:
         asyncio.get_running_loop().remove_reader(self._channel)
         self._channel.close()
         was_ready = self.ready.done() and self.ready.exception() is None
+        for end in self.ends.values():
+            if not end.done():
+                end.set_result(None)  # nobody will tell
         waiting: list[asyncio.Future[Any]] = [self.ready, *self._asked.values()]
         for future in waiting:
             if not future.done():
@@ -188,7 +207,21 @@ class _Process:
         elif "failed" in message:
             log.error("the zygote failed: %s", message["failed"])
             self.ready.set_exception(ZygoteUnavailable(message["failed"]))
+        elif "ended" in message:
+            end = self.ends.get(Identity(message["ended"], message["start_time"], boot_id()))
+            if end is not None and not end.done():
+                end.set_result(message["status"])
         else:
+            identity = Identity(message["pid"], message["start_time"], boot_id())
+            self._remember(identity)
             reply = self._asked.pop(message["id"], None)
             if reply is not None and not reply.done():
-                reply.set_result(Identity(message["pid"], message["start_time"], boot_id()))
+                reply.set_result(identity)
+
+    def _remember(self, identity: Identity) -> None:
+        """Expect the end of a fork; the earliest known ends are forgotten."""
+        self.ends[identity] = asyncio.get_running_loop().create_future()
+        if len(self.ends) > _ENDS_KEPT:
+            done = [known for known, end in self.ends.items() if end.done()]
+            for known in done[: len(self.ends) - _ENDS_KEPT]:
+                del self.ends[known]

@@ -7,6 +7,7 @@ Messages are JSON:
     ← {"ready": true, "version": "…"}      once MODULE is imported      or {"failed": "…"} and the end
     → {"id": 1, "arguments": {…}, "log": "/path", "limits": {"RLIMIT_CPU": 3600}}
     ← {"id": 1, "pid": 123, "start_time": 456}
+    ← {"ended": 123, "start_time": 456, "status": 0}   when a fork has ended; negative: killed by that signal
 
 It has one native thread and no ZeroMQ context, so that a fork is whole. It ends with the daemon: when the daemon's
 end closes, and at once when it dies. Its forks live on: they are sessions, and the next daemon adopts them.
@@ -14,17 +15,19 @@ end closes, and at once when it dies. Its forks live on: they are sessions, and 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import importlib
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +42,6 @@ def serve(channel: socket.socket, module_name: str, parent: int) -> int:
     """Import the module, then fork on request until the channel closes."""
     # Terminal interrupts and the daemon's own stop must not end it or its forks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the forks
     _die_with(parent)
     try:
         module = importlib.import_module(module_name)
@@ -54,17 +56,48 @@ def serve(channel: socket.socket, module_name: str, parent: int) -> int:
     gc.collect()
     gc.freeze()
     channel.send(json.dumps({"ready": True, "version": getattr(module, "VERSION", None)}).encode())
-    while packet := channel.recv(PACKET):
-        request = json.loads(packet)
-        pid = os.fork()
-        if pid == 0:
-            channel.close()
-            _become_session(module.main, request)
-        identity = identify(pid)
-        channel.send(
-            json.dumps({"id": request["id"], "pid": pid, "start_time": identity.start_time if identity else 0}).encode()
-        )
-    return 0
+    forks: dict[int, int] = {}
+    with _woken_by_deaths() as deaths:
+        while True:
+            readable, _, _ = select.select([channel, deaths], [], [])
+            if deaths in readable:
+                deaths.recv(PACKET)
+                for pid, status in _reaped():
+                    word = {"ended": pid, "start_time": forks.pop(pid, 0), "status": status}
+                    channel.send(json.dumps(word).encode())
+            if channel not in readable:
+                continue
+            if not (packet := channel.recv(PACKET)):
+                return 0
+            request = json.loads(packet)
+            pid = os.fork()
+            if pid == 0:
+                channel.close()
+                _become_session(module.main, request)
+            identity = identify(pid)  # it is not reaped yet, so the pid is still its own
+            forks[pid] = identity.start_time if identity else 0
+            channel.send(json.dumps({"id": request["id"], "pid": pid, "start_time": forks[pid]}).encode())
+
+
+@contextlib.contextmanager
+def _woken_by_deaths() -> Iterator[socket.socket]:
+    """A socket that becomes readable when a fork has ended."""
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        writer.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler of Python's nothing is written
+        try:
+            yield reader
+        finally:
+            signal.set_wakeup_fd(-1)
+
+
+def _reaped() -> Iterator[tuple[int, int]]:
+    """The forks that have ended, each with its exit status, or its signal as a negative number."""
+    with contextlib.suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            yield ended[0], os.waitstatus_to_exitcode(ended[1])
 
 
 def _die_with(parent: int) -> None:
@@ -82,6 +115,7 @@ def _become_session(main: Callable[[dict[str, Any]], int], request: dict[str, An
     try:
         os.setsid()
         redirect_output(Path(request["log"]))
+        signal.set_wakeup_fd(-1)
         os.closerange(3, 256)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for name, limits in request.get("limits", {}).items():

@@ -21,7 +21,7 @@ from jesse_paperd.store.candle_file import Rows
 from jesse_paperd.store.candle_source import open_candles
 from jesse_paperd.store.journal import OrderRow, Outcome, PositionRow, Progress
 from jesse_paperd.store.layout import Layout
-from jesse_paperd.store.registry import Record, now_ms
+from jesse_paperd.store.registry import ProcessEnd, Record, now_ms
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.rfc3339 import to_ms, to_text
@@ -38,6 +38,7 @@ class ProcessView:
     next_try: float | None = None
     markets: tuple[MarketState, ...] = ()
     feed_down_since: int | None = None  # milliseconds
+    ends: tuple[ProcessEnd, ...] = ()
 
 
 def state_of(
@@ -124,6 +125,7 @@ class Answers:
             ),
             stop_reason=outcome.reason if outcome is not None else failure or "stopped",
             closed_at_stop=outcome.closed_at_stop if outcome is not None else 0,
+            error=outcome.error if outcome is not None else record.failure or "",
             hint=hint,
         )
 
@@ -136,6 +138,7 @@ class Answers:
             positions = [_position(row, progress, view) for row in ledger.reader.positions()]
             orders = [_order(row) for row in ledger.reader.orders("status = 'ACTIVE'")]
             health = self._health(record, view, progress, outcome, ledger, total=self._total(record))
+            failed = ledger.reader.last_event("failed") if outcome is not None else None
         ended = outcome.ended_at if outcome is not None else record.ended_at
         # Between candles the last traded price moves what is open; the metrics stay on closed candles.
         since_candle = 0.0
@@ -163,6 +166,8 @@ class Answers:
             error=record.failure or (outcome.error if outcome is not None else ""),
             notes=record.notes,
             health=health,
+            failure=msgspec.convert(failed, wire.SessionFailure) if failed is not None else None,
+            process_ends=_ends(view),
         )
 
     def row(self, record: Record, view: ProcessView) -> wire.SessionRow:
@@ -202,6 +207,7 @@ class Answers:
             timeframe=spec.timeframe,
             exchange=spec.exchange,
             stop_reason=_reason(record, outcome),
+            error=record.failure or (outcome.error if outcome is not None else ""),
             notes=record.notes,
             **known,
         )
@@ -324,15 +330,15 @@ class Answers:
             next_offset=following if following < len(rows) else None,
         )
 
-    def logs(self, record: Record, body: wire.PaperGetLogs) -> wire.Logs:
-        level = None if body.level == "all" else body.level
+    def logs(self, record: Record, view: ProcessView, body: wire.PaperGetLogs) -> wire.Logs:
+        levels = () if body.level == "all" else ("error", "stderr")
         with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
-            rows = ledger.reader.logs(body.after, body.limit, level)
-        lines = [wire.LogLine(seq=seq, at=to_text(at), level=lvl, message=text[:2000]) for seq, at, lvl, text in rows]
+            rows = ledger.reader.logs(body.after, body.limit, levels)
+        lines = [wire.LogLine(seq=seq, at=to_text(at), level=lvl, message=text) for seq, at, lvl, text in rows]
         last = lines[-1].seq if lines else body.after or 0
-        return wire.Logs(session_id=record.session_id, lines=lines, next_after=last)
+        return wire.Logs(session_id=record.session_id, lines=lines, next_after=last, process_ends=_ends(view))
 
-    def events(self, record: Record, body: wire.PaperGetEvents) -> wire.Events:
+    def events(self, record: Record, view: ProcessView, body: wire.PaperGetEvents) -> wire.Events:
         with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
             rows = ledger.reader.events(body.after, body.limit)
         events = [
@@ -340,7 +346,10 @@ class Answers:
             for seq, at, kind, detail in rows
         ]
         return wire.Events(
-            session_id=record.session_id, events=events, next_after=events[-1].seq if events else body.after
+            session_id=record.session_id,
+            events=events,
+            next_after=events[-1].seq if events else body.after,
+            process_ends=_ends(view),
         )
 
     def has_reached(self, record: Record, min_trades: int | None, until: int | None) -> bool:
@@ -388,7 +397,7 @@ class Answers:
         state = "ok"
         if events.get("diverged"):
             state = "diverged"
-            reasons.append("a replay differed from the journal: the strategy is not deterministic (see its events)")
+            reasons.append(_why_diverged(ledger.reader.last_event("diverged") or {}))
         if progress is None or progress.phase == "warming_up":
             state = "warming_up"
         if outcome is not None or record.ended_at is not None or record.failure is not None:
@@ -437,6 +446,22 @@ class Answers:
 _FEED_STATES = ("refused", "stale", "starting", "warming_up", "quiet", "live")
 
 
+def _ends(view: ProcessView) -> list[wire.ProcessEnd]:
+    return [wire.ProcessEnd(at=to_text(e.at), pid=e.pid, status=e.status, reason=e.reason) for e in view.ends]
+
+
+def _why_diverged(detail: dict[str, Any]) -> str:
+    """A divergence in words: after an upgrade, that is the likelier reason."""
+    if (versions := detail.get("versions")) is None:
+        return "a replay differed from the journal: the strategy is not deterministic (see its events)"
+    then = ", ".join(f"{name} {version}" for name, version in versions["then"].items()) or "an earlier version"
+    now = ", ".join(f"{name} {version}" for name, version in versions["now"].items())
+    return (
+        f"a replay differed from the journal: the session began under {then} and was replayed under {now}, "
+        "or the strategy is not deterministic (see its events)"
+    )
+
+
 def _feed_state(view: ProcessView) -> str:
     if view.feed_down_since is not None:
         return "stale"
@@ -465,6 +490,7 @@ def _ended_row(record: Record, final: wire.Stopped) -> wire.SessionRow:
         position="",
         last_candle=metrics.as_of,
         stop_reason=final.stop_reason,
+        error=final.error,
         notes=record.notes,
     )
 

@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -210,7 +211,7 @@ class Handlers:
     async def paper_status(self, body: wire.PaperStatus, _request_id: str) -> wire.Status:
         record = self._record(body.session_id)
         pending = self._registry.latest_leverage(body.session_id) if record.ended_at is None else None
-        return await self._read(self._answers.status, record, self._view(body.session_id), pending)
+        return await self._read(self._answers.status, record, self._full_view(body.session_id), pending)
 
     async def paper_get_trades(self, body: wire.PaperGetTrades, _request_id: str) -> wire.Trades:
         return await self._read(self._answers.trades, self._record(body.session_id), body)
@@ -245,10 +246,10 @@ class Handlers:
         if updates.leverage is not None:
             if record.ended_at is not None or record.failure is not None or record.desired == "stopped":
                 refused["leverage"] = "the session has ended"
-            elif spec.market_type == "spot" and updates.leverage != 1:
-                refused["leverage"] = f"{spec.market} is a spot market: its leverage is 1"
             elif updates.leverage != int(updates.leverage):
                 refused["leverage"] = f"{updates.leverage:g} is not a whole number"
+            elif reason := spec.refusal_of_leverage(int(updates.leverage)):
+                refused["leverage"] = reason
             else:
                 leverage = whole_leverage(updates.leverage)
                 pending["leverage"] = "from the next moment the session has no position and no entry order"
@@ -294,10 +295,14 @@ class Handlers:
         return await self._read(self._answers.orders, self._record(body.session_id), body)
 
     async def paper_get_logs(self, body: wire.PaperGetLogs, _request_id: str) -> wire.Logs:
-        return await self._read(self._answers.logs, self._record(body.session_id), body)
+        return await self._read(
+            self._answers.logs, self._record(body.session_id), self._full_view(body.session_id), body
+        )
 
     async def paper_get_events(self, body: wire.PaperGetEvents, _request_id: str) -> wire.Events:
-        return await self._read(self._answers.events, self._record(body.session_id), body)
+        return await self._read(
+            self._answers.events, self._record(body.session_id), self._full_view(body.session_id), body
+        )
 
     async def paper_list_strategies(self, _body: wire.PaperListStrategies, _request_id: str) -> wire.Strategies:
         project = Path(self._config.project)
@@ -405,6 +410,10 @@ class Handlers:
         record = self._registry.get(session_id)
         markets = self._feed.states_of(record.spec) if record is not None else []
         return ProcessView(pid, run.reason, next_try, tuple(markets), self._feed.down_since)
+
+    def _full_view(self, session_id: str) -> ProcessView:
+        """The same, with how earlier processes of the session ended."""
+        return replace(self._view(session_id), ends=tuple(self._registry.process_ends(session_id)))
 
     async def _read(self, question: Callable[..., Result], *arguments: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._readers, question, *arguments)

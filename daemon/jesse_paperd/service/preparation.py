@@ -14,7 +14,7 @@ from jesse_paperd.store.candle_file import MINUTE
 from jesse_paperd.store.candles import ReplayedCandles
 from jesse_paperd.store.layout import Layout
 from jesse_paperd.store.registry import now_ms
-from jesse_paperd.store.spec import SessionSpec, jesse_timeframe
+from jesse_paperd.store.spec import SessionSpec, jesse_timeframe, versions_here
 from jesse_paperd.store.strategy_source import find, take_snapshot
 from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.protocol import PaperStart
@@ -76,6 +76,7 @@ def prepare(config: Config, layout: Layout, body: PaperStart, session_id: str) -
         candle_files=candle_files,
         live_from=None if candle_files else created_at // MINUTE * MINUTE,
         candle_seconds=config.limits.candle_seconds,
+        versions=versions_here(),
     )
     if candle_files:
         try:

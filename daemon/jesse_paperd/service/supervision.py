@@ -26,7 +26,7 @@ from jesse_paperd.store import journal
 from jesse_paperd.store.disk import problem_of
 from jesse_paperd.store.journal import JournalReader, Outcome, Progress
 from jesse_paperd.store.layout import SessionFiles
-from jesse_paperd.store.registry import Record, Registry
+from jesse_paperd.store.registry import ProcessEnd, Record, Registry, now_ms
 from jesse_paperd.store.sqlite import schema_version
 from jesse_paperd.wire.errors import PaperError
 
@@ -170,10 +170,12 @@ class Supervision:
         if self.process is not None:
             self._code, self.reason, self.next_try = "", "", None
             self._backoff.start(time.monotonic())
+            identity = self.process.identity
             await self.process.died()
             self._bury()
             if await self._concluded():
                 return True
+            await self._learn_how_it_ended(identity)
             self.process = self._adopt()
             if self.process is not None:
                 # The one that died had found the lease taken: by a process that an earlier daemon had asked for.
@@ -250,30 +252,49 @@ class Supervision:
             limits["RLIMIT_AS"] = (mib * 2**20, mib * 2**20)
         if seconds := self._config.limits.cpu_seconds:
             limits["RLIMIT_CPU"] = (seconds, seconds + _CPU_GRACE_SECONDS)
-        arguments = {"home": self._config.home, "session_id": self.session_id}
+        arguments = {"home": self._config.home, "session_id": self.session_id, "predecessor": self.reason}
         identity = await self._zygote.fork(arguments, self._files.log, limits)
         descriptor = watch(identity)
         if descriptor is None:
-            self._hear_last_words(identity)
+            await self._learn_how_it_ended(identity)
             return None
         log.info("started session %s, pid %d", self.session_id, identity.pid)
         return Process(identity, descriptor)
 
     def _bury(self) -> None:
         if self.process is not None:
-            self._hear_last_words(self.process.identity)
             self.process.close()
             self.process = None
 
-    def _hear_last_words(self, identity: Identity) -> None:
+    async def _learn_how_it_ended(self, identity: Identity) -> None:
+        """Find out why a process ended without an outcome, and keep that in the registry."""
+        status = await self._zygote.exit_status(identity)
         words = lease.last_words(self._files.lease, identity)
         if words is None and (problem := problem_of(self._files.root)):
             words = "storage_failed", problem
-        self._code, self.reason = words or ("", "its process died")
+        self._code, self.reason = words or ("", how_it_ended(status))
+        end = ProcessEnd(now_ms(), identity.pid, status, self._code, self.reason)
+        with contextlib.suppress(PaperError):  # its reason is shown all the same
+            self._registry.note_end(self.session_id, end)
 
     def _end(self) -> None:
         self._on_end()
         self.ended.set()
+
+
+def how_it_ended(status: int | None) -> str:
+    """The end of a process that left no word, in words.
+
+    Args:
+        status: its exit status, or the signal as a negative number; None when it is not known.
+    """
+    if status is None:
+        return "its process died"
+    if status >= 0:
+        return f"its process ended with exit status {status}"
+    name = signal.Signals(-status).name if -status in set(signal.Signals) else "unknown"
+    guess = ": perhaps by the kernel, for want of memory" if -status == signal.SIGKILL else ""
+    return f"its process was killed by signal {-status} ({name}){guess}"
 
 
 def read_progress(files: SessionFiles) -> Progress | None:

@@ -37,6 +37,7 @@ class _Verification(msgspec.Struct):
     difference: _Difference | None
     replay: list[_Difference]
     limits: list[str]
+    method_reason: str = ""
 
 
 class _Finding(msgspec.Struct):
@@ -114,6 +115,7 @@ class Verifier:
             difference="" if found.difference is None else str(found.difference),
             replay_differences=[str(difference) for difference in found.replay],
             limits=found.limits,
+            method_reason=found.method_reason,
         )
 
 

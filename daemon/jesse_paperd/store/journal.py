@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -369,18 +370,27 @@ class JournalReader:
         """Events with seq > `after` as (seq, at, kind, JSON detail)."""
         return self._db.execute("SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)).fetchall()
 
+    def last_event(self, kind: str) -> dict[str, Any] | None:
+        """The detail of the latest event of a kind, or None when there is none."""
+        row = self._db.execute("SELECT detail FROM events WHERE kind = ? ORDER BY seq DESC LIMIT 1", (kind,)).fetchone()
+        return msgspec.json.decode(row[0], type=dict[str, Any]) if row else None
+
     def event_counts(self) -> dict[str, int]:
         """How many events there are of each kind."""
         return dict(self._db.execute("SELECT kind, count(*) FROM events GROUP BY kind").fetchall())
 
     def logs(
-        self, after: int | None = None, limit: int = -1, level: str | None = None
+        self, after: int | None = None, limit: int = -1, levels: Sequence[str] = ()
     ) -> list[tuple[int, int, str, str]]:
-        """Log lines as (seq, at, level, message), oldest first: those after `after`, or else the newest."""
+        """Log lines as (seq, at, level, message), oldest first: those after `after`, or else the newest.
+
+        Args:
+            levels: only lines of these; none given: of all.
+        """
         order = "DESC" if after is None else "ASC"
+        chosen = f"AND level IN ({','.join('?' * len(levels))})" if levels else ""
         rows = self._db.execute(
-            f"SELECT * FROM logs WHERE seq > ? AND (? IS NULL OR level = ?) ORDER BY seq {order} LIMIT ?",
-            (after or 0, level, level, limit),
+            f"SELECT * FROM logs WHERE seq > ? {chosen} ORDER BY seq {order} LIMIT ?", (after or 0, *levels, limit)
         ).fetchall()
         return rows[::-1] if after is None else rows
 

@@ -21,11 +21,25 @@ from jesse_paperd.store.sqlite import open_reader, open_writer
 from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.protocol import Operation, Reply
 
-VERSION = 1
-#: Version → the SQL that makes the next one of it. `SCHEMA` is always the newest.
-MIGRATIONS: dict[int, str] = {}
+_PROCESS_ENDS = """
+CREATE TABLE process_ends (             -- how session processes ended that had not ended their session
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    at         INTEGER NOT NULL,        -- wall clock
+    pid        INTEGER NOT NULL,
+    status     INTEGER,                 -- exit status, or the signal as a negative number; NULL: not known
+    code       TEXT NOT NULL,           -- of the error that it left as its last word, or empty
+    reason     TEXT NOT NULL
+);
+CREATE INDEX process_ends_by_session ON process_ends (session_id, seq);
+"""
 
-SCHEMA = """
+VERSION = 2
+#: Version → the SQL that makes the next one of it. `SCHEMA` is always the newest.
+MIGRATIONS: dict[int, str] = {1: _PROCESS_ENDS}
+
+SCHEMA = (
+    """
 CREATE TABLE sessions (
     session_id TEXT PRIMARY KEY,
     spec       TEXT NOT NULL,           -- JSON of SessionSpec
@@ -54,11 +68,15 @@ CREATE TABLE requests (                 -- mutating requests by their idempotenc
 );
 CREATE INDEX requests_by_age ON requests (created_at);
 """
+    + _PROCESS_ENDS
+)
 
 #: A request id is remembered this long, far longer than any client retries; and so many of them whatever the clock
 #: says, which someone may set forward.
 REQUESTS_KEPT_MS = 7 * 86_400_000
 REQUESTS_KEPT = 1000
+#: So many ends of processes are kept of a session, the latest.
+ENDS_KEPT = 20
 
 
 @dataclass(frozen=True)
@@ -77,6 +95,21 @@ class Record:
     @property
     def session_id(self) -> str:
         return self.spec.session_id
+
+
+@dataclass(frozen=True)
+class ProcessEnd:
+    """How a session's process ended that had not ended its session. `at` is wall-clock milliseconds.
+
+    `status` is the exit status, or the signal as a negative number; None where it is not known. `code` is that of the
+    error which it left as its last word, or empty.
+    """
+
+    at: int
+    pid: int
+    status: int | None
+    code: str
+    reason: str
 
 
 _COLUMNS = "spec, arguments, created_at, desired, notes, failure, ended_at, final"
@@ -236,7 +269,27 @@ class Registry:
                 (ended_at, final, session_id),
             )
 
+    def note_end(self, session_id: str, end: ProcessEnd) -> None:
+        """Keep how a session's process ended; the earliest are forgotten."""
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO process_ends (session_id, at, pid, status, code, reason) VALUES (?, ?, ?, ?, ?, ?)",
+                (session_id, end.at, end.pid, end.status, end.code, end.reason),
+            )
+            db.execute(
+                "DELETE FROM process_ends WHERE session_id = ? AND seq NOT IN "
+                "(SELECT seq FROM process_ends WHERE session_id = ? ORDER BY seq DESC LIMIT ?)",
+                (session_id, session_id, ENDS_KEPT),
+            )
+
     # Queries
+
+    def process_ends(self, session_id: str) -> list[ProcessEnd]:
+        """How the session's processes ended, oldest first, as far as it is kept."""
+        rows = self._db.execute(
+            "SELECT at, pid, status, code, reason FROM process_ends WHERE session_id = ? ORDER BY seq", (session_id,)
+        )
+        return [ProcessEnd(*row) for row in rows]
 
     def get(self, session_id: str) -> Record | None:
         row = self._db.execute(f"SELECT {_COLUMNS} FROM sessions WHERE session_id = ?", (session_id,)).fetchone()

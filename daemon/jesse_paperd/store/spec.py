@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import platform
 from typing import Literal
 
 import msgspec
+
+import jesse_paperd
 
 TIMEFRAME_MINUTES = {
     "1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "45m": 45,
@@ -16,6 +20,15 @@ TIMEFRAME_MINUTES = {
 def jesse_timeframe(timeframe: str) -> str:
     """Jesse's spelling of a timeframe: days and weeks in capitals (`1d` → `1D`)."""
     return timeframe.replace("d", "D").replace("w", "W")
+
+
+def versions_here() -> dict[str, str]:
+    """The versions that can make a difference to a session's numbers."""
+    return {
+        "jesse-paper": jesse_paperd.__version__,
+        "jesse": importlib.metadata.version("jesse"),
+        "python": platform.python_version(),
+    }
 
 
 class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +61,8 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     candle_files: dict[str, str] = {}
     live_from: int | None = None
     candle_seconds: float = 0.0
+    #: Of what it was started under, as `versions_here` tells them; empty for sessions of versions that kept none.
+    versions: dict[str, str] = {}
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -62,6 +77,12 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def warmup_minutes(self) -> int:
         return self.warmup_candles * self.largest_timeframe_minutes
+
+    def refusal_of_leverage(self, leverage: int) -> str:
+        """Why the session cannot take a leverage; empty when it can, in whatever state it is."""
+        if self.market_type == "spot":
+            return f"{self.market} is a spot market: its leverage is always 1, so {leverage} cannot be set"
+        return ""
 
     @property
     def live_since(self) -> int:

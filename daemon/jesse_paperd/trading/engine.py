@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -57,6 +58,8 @@ class Engine:
         jesse.store.logs.errors = LogTap(self._facts.logs, "error")
         jesse.store.app.time = start or max((int(rows[-1, TIME]) for rows in warmup.values() if len(rows)), default=0)
         self._strategy = create_strategy(settings)
+        #: Those given together with the defaults of the others, as the strategy began with them.
+        self.hyperparameters: dict[str, Any] = dict(self._strategy.hp or {})
         self._position = self._strategy.position
         self._ledger = Ledger(settings.exchange, settings.symbol, self._position)
         self._equity = EquityRuns()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from jesse.config import config, set_config  # noqa: E402
 from jesse.constants import TIMEFRAME_TO_ONE_MINUTES  # noqa: E402
 from jesse.enums import order_statuses, order_types  # noqa: E402
 from jesse.modes import backtest_mode  # noqa: E402
+from jesse.modes import utils as modes_utils  # noqa: E402
 from jesse.modes.utils import save_daily_portfolio_balance  # noqa: E402
 from jesse.research.backtest import _format_config, _reset_research_runtime_state, backtest  # noqa: E402
 from jesse.routes import router  # noqa: E402
@@ -69,6 +71,9 @@ __all__ = [
 
 MINUTE = 60_000
 Rows = NDArray[np.float64]
+
+# Each balance sample logs a line, which says nothing that the equity curve does not.
+modes_utils.logger = SimpleNamespace(info=lambda _line: None, reset=logger.reset)
 
 save_balance: Callable[[], None] = save_daily_portfolio_balance
 update_active_orders: Callable[[str, str], None] = order_service.update_active_orders

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from jesse_paperd.store.journal import Facts, OrderRow, PositionRow, TradeRow
+from jesse_paperd.store.text import storable
 from jesse_paperd.trading.jesse_core import MINUTE, candles, is_working, order_statuses, order_types, store
 
 #: Cancelled orders that Jesse keeps for `self.orders` while a position is open; a trailing stop makes one a candle.
@@ -28,10 +29,11 @@ class LogTap(list[Any]):
         self._level = level
 
     def append(self, line: dict[str, Any]) -> None:
+        message = storable(line["message"])
         # Jesse logs an error as info first, then as error: one line of the higher level.
-        if self._level == "error" and self._lines and self._lines[-1][2] == line["message"]:
+        if self._level == "error" and self._lines and self._lines[-1][2] == message:
             self._lines.pop()
-        self._lines.append((int(line["timestamp"]), self._level, line["message"]))
+        self._lines.append((int(line["timestamp"]), self._level, message))
 
 
 class Ledger:

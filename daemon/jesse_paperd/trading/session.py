@@ -7,6 +7,7 @@ Life of a session process, the same for a first start, a restart and a recovery:
 3. replay the candles that the journal says were consumed, comparing with what is written there;
 4. follow the candles: step the engine, commit what it caused and how far it is in one transaction;
 5. end: because the registry says so, because a replay's candles ended, or because the strategy failed.
+   What fails beside the strategy (trading/blame.py) ends only the process: the session is started again.
 
 It may die at any moment: what was not committed is stepped again. SIGTERM only ends the process, between two
 commits; whether the session ends is a matter of the registry.
@@ -22,8 +23,8 @@ import signal
 import sqlite3
 import sys
 import time
-import traceback
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -40,13 +41,15 @@ from jesse_paperd.store.candles import Candles
 from jesse_paperd.store.journal import Facts, Journal, JournalReader, Outcome, Progress
 from jesse_paperd.store.layout import Layout, SessionFiles
 from jesse_paperd.store.registry import Intents, now_ms
-from jesse_paperd.store.spec import SessionSpec
+from jesse_paperd.store.spec import SessionSpec, versions_here
 from jesse_paperd.store.strategy_source import digest_of
+from jesse_paperd.trading.blame import failure_of, is_the_strategys, last_line, place_in
 from jesse_paperd.trading.continuation import Continuation
 from jesse_paperd.trading.engine import Engine, EngineSettings
 from jesse_paperd.trading.jesse_core import store
+from jesse_paperd.trading.output import Output
 from jesse_paperd.trading.replay_check import Divergence, ReplayCheck
-from jesse_paperd.trading.strategy import last_line, load_strategy
+from jesse_paperd.trading.strategy import load_strategy
 from jesse_paperd.wire.errors import PaperError
 
 #: Exit statuses: the session ended (or was told to leave), another process has the lease, something unforeseen.
@@ -79,12 +82,28 @@ class _Left(Exception):
 
 
 class Session:
-    """One run of a session process."""
+    """One run of a session process.
 
-    def __init__(self, layout: Layout, files: SessionFiles, spec: SessionSpec, lease: Lease | None) -> None:
+    Args:
+        lease: held by this process; None for a session without a daemon.
+        output: what the strategy prints, for the journal.
+        predecessor: how the session's last process ended, where that is known and was no good end.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        files: SessionFiles,
+        spec: SessionSpec,
+        lease: Lease | None,
+        output: Output,
+        predecessor: str = "",
+    ) -> None:
         self._files = files
         self._spec = spec
         self._lease = lease
+        self._output = output
+        self._predecessor = predecessor
         self._leaving = False
         self._candles: Candles = open_candles(layout, spec)
         self._engine: Engine
@@ -122,7 +141,7 @@ class Session:
             try:
                 return self._run(reader, intents, doorbell, on_progress)
             except _StrategyFailed as failure:
-                return self._fail(failure.error)
+                return self._fail(failure)
         finally:
             reader.close()
             self._journal.close()
@@ -195,8 +214,8 @@ class Session:
             continuation.watch(facts)
             return check.compare(facts, self._engine.progress)
 
-        asked = [(at, detail) for _, at, kind, detail in reader.events() if kind == "leverage_asked"]
-        stops = [(at - MINUTE, detail["to"], detail["seq"]) for at, d in asked for detail in [msgspec.json.decode(d)]]
+        events = [(at, kind, msgspec.json.decode(detail)) for _, at, kind, detail in reader.events()]
+        stops = [(at - MINUTE, asked["to"], asked["seq"]) for at, kind, asked in events if kind == "leverage_asked"]
         divergences = []
         for last, leverage, seq in [*stops, (stored.last_candle, None, None)]:
             while rows := self._next_block(last):
@@ -210,14 +229,21 @@ class Session:
                 self._seen_intent = seq
         divergences += compare()
         divergences += check.finish(self._engine.progress)
-        events: list[tuple[str, dict[str, object]]] = [("restarted", {"pid": os.getpid()})]
+        after = {"after": self._predecessor} if self._predecessor else {}
+        happened: list[tuple[str, dict[str, object]]] = [("restarted", {"pid": os.getpid(), **after})]
         if divergences:
             log.warning("the replay differs from the journal: %s", divergences[0])
-            events += [("diverged", msgspec.to_builtins(divergence)) for divergence in divergences[:1]]
+            happened.append(("diverged", {**msgspec.to_builtins(divergences[0]), **self._upgraded()}))
             if (catching_up := continuation.begin(reader, stored.last_candle + MINUTE)) is not None:
                 self._journal.commit(catching_up, stored)
                 self._continuation = continuation
-        self._commit(events=events)
+        self._output.take()  # the journal has it from the first time
+        self._commit(events=happened)
+
+    def _upgraded(self) -> dict[str, object]:
+        """What has another version than when the session was started: then that may be why a replay differs."""
+        then, now = self._spec.versions, versions_here()
+        return {} if then == now else {"versions": {"then": then, "now": now}}
 
     def _next_block(self, last: int) -> dict[str, Any] | None:
         rows = self._candles.upto(self._cursor, last, self._block)
@@ -263,7 +289,7 @@ class Session:
 
     @contextlib.contextmanager
     def _strategys_turn(self) -> Iterator[None]:
-        """The strategy's own code runs in here: what it raises ends the session, and nothing else does.
+        """The strategy's own code runs in here: what it raises ends the session; what is raised beside it does not.
 
         Raises:
             _StrategyFailed
@@ -274,10 +300,11 @@ class Session:
                 raise CandleTimeout(_EXHAUSTED)
             yield
         except PaperError as error:
-            raise _StrategyFailed(error) from error
+            raise _StrategyFailed(error, error) from error
         except (Exception, CandleTimeout, SystemExit) as error:
-            traceback.print_exc()
-            raise _StrategyFailed(PaperError("strategy_failed", last_line(error)[:2000])) from error
+            if not isinstance(error, CandleTimeout) and not is_the_strategys(error, self._files.strategy):
+                raise
+            raise _StrategyFailed(PaperError("strategy_failed", last_line(error)), error) from error
         finally:
             self._busy = None
 
@@ -287,23 +314,45 @@ class Session:
         if intents is None:
             return
         for seq, leverage in intents.leverages(self._seen_intent):
+            if reason := self._spec.refusal_of_leverage(leverage):
+                # The daemon refuses it; an earlier version of it did not.
+                self._commit(events=[("leverage_refused", {"to": leverage, "seq": seq, "reason": reason})])
+                self._seen_intent = seq
+                continue
             # What it causes stands in one transaction with it, before the next candle: so a replay does the same.
             self._engine.set_leverage(leverage)
             self._commit(events=[("leverage_asked", {"to": leverage, "seq": seq})])
             self._seen_intent = seq
 
     def _commit(
-        self, events: list[tuple[str, dict[str, object]]] | None = None, outcome: Outcome | None = None
+        self,
+        events: list[tuple[str, dict[str, object]]] | None = None,
+        outcome: Outcome | None = None,
+        errors: Sequence[str] = (),
     ) -> None:
         facts = self._engine.take_facts()
         if self._continuation is not None:
             facts = self._continuation.apply(facts)
-        progress = self._engine.progress
+        self._write(facts, self._engine.progress, events or [], outcome, errors)
+
+    def _write(
+        self,
+        facts: Facts,
+        progress: Progress,
+        events: list[tuple[str, dict[str, object]]],
+        outcome: Outcome | None,
+        errors: Sequence[str] = (),
+    ) -> None:
+        """Commit facts, with what the strategy printed and what happened at the end of them."""
         begins = progress.started_at or self._candles.start() or 0
         at = begins if progress.last_candle is None else progress.last_candle + MINUTE
-        facts.events += [(at, kind, detail) for kind, detail in events or []]
+        facts.logs += [(at, level, line) for level, line in self._output.take(last=outcome is not None)]
+        facts.logs += [(at, "error", error) for error in errors]
         if outcome is not None:
             progress = replace(progress, phase="ended")
+            closed = {"closed_at_stop": outcome.closed_at_stop} if outcome.closed_at_stop else {}
+            events = [*events, ("ended", {"reason": outcome.reason, **closed})]
+        facts.events += [(at, kind, detail) for kind, detail in events]
         self._journal.commit(facts, progress, outcome)
 
     def _finish(self, reason: str) -> Outcome:
@@ -313,18 +362,25 @@ class Session:
         self._commit(outcome=outcome)
         return outcome
 
-    def _fail(self, error: PaperError) -> Outcome:
-        log.error("the session failed: %s", error.message)
-        outcome = Outcome(ended_at=now_ms(), reason="failed", error=error.message, code=error.code)
+    def _fail(self, failure: _StrategyFailed) -> Outcome:
+        told = failure_of(failure.cause, self._files.strategy)
+        told["error"] = failure.error.message
+        place = place_in(told)
+        message = f"{failure.error.message} ({place})" if place else failure.error.message
+        log.error("the session failed: %s\n%s", message, told["traceback"])
+        outcome = Outcome(ended_at=now_ms(), reason="failed", error=message, code=failure.error.code)
+        events: list[tuple[str, dict[str, object]]] = [("failed", told)]
         if not self._replayed:
-            return self._end_without_engine(outcome)
-        self._commit(outcome=outcome)
+            return self._end_without_engine(outcome, events, told["traceback"])
+        self._commit(events, outcome, [told["traceback"]])
         return outcome
 
-    def _end_without_engine(self, outcome: Outcome) -> Outcome:
+    def _end_without_engine(
+        self, outcome: Outcome, events: Sequence[tuple[str, dict[str, object]]] = (), *errors: str
+    ) -> Outcome:
         """End with what the journal has: there is no engine, or it is not where the journal is."""
         progress = self._stored or Progress(leverage=self._spec.leverage)
-        self._journal.commit(Facts(), replace(progress, phase="ended"), outcome)
+        self._write(Facts(), progress, list(events), outcome, errors)
         return outcome
 
     def _idle(self, doorbell: Doorbell | None, seconds: float) -> None:
@@ -342,11 +398,12 @@ class Session:
 
 
 class _StrategyFailed(Exception):
-    """The strategy's own failure: it ends the session."""
+    """The strategy's own failure: it ends the session. `error` is what is told, `cause` what was raised."""
 
-    def __init__(self, error: PaperError) -> None:
+    def __init__(self, error: PaperError, cause: BaseException) -> None:
         super().__init__(error.message)
         self.error = error
+        self.cause = cause
 
 
 class _Pace:
@@ -394,7 +451,12 @@ def engine_settings(spec: SessionSpec) -> EngineSettings:
 
 
 def main(arguments: dict[str, Any]) -> int:
-    """The session process, in a fork of the zygote. `arguments`: `home` and `session_id`."""
+    """The session process, in a fork of the zygote.
+
+    Args:
+        arguments: `home`, `session_id`, and `predecessor`: how the session's last process ended, if that was no good
+            end.
+    """
     faulthandler.enable(2)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     layout = Layout(Path(arguments["home"]))
@@ -406,7 +468,7 @@ def main(arguments: dict[str, Any]) -> int:
         log.info("not needed: %s", error)
         return LEASE_HELD
     try:
-        return _run(layout, files, lease)
+        return _run(layout, files, lease, str(arguments.get("predecessor", "")))
     except _Left:
         log.info("left on SIGTERM")
         return LEFT
@@ -417,15 +479,18 @@ def main(arguments: dict[str, Any]) -> int:
         log.exception("the disk or the system failed")
         lease.leave_word("storage_failed", last_line(error))
     except Exception as error:
-        log.exception("a defect")
-        lease.leave_word("internal", last_line(error))
+        incident = uuid.uuid4().hex[:12]
+        log.exception("incident %s", incident)
+        lease.leave_word("internal", f"a defect of jesse-paper, not of the strategy: {last_line(error)} ({incident})")
     return CRASHED
 
 
-def _run(layout: Layout, files: SessionFiles, lease: Lease) -> int:
+def _run(layout: Layout, files: SessionFiles, lease: Lease, predecessor: str) -> int:
     intents = Intents(layout.registry, files.session_id)
     spec = intents.spec()
-    session = Session(layout, files, spec, lease)
+    output = Output()
+    output.capture()
+    session = Session(layout, files, spec, lease, output, predecessor)
     signal.signal(signal.SIGTERM, lambda *_: session.leave())
     signal.signal(signal.SIGXCPU, lambda *_: session.on_cpu_limit())
     _watch_over(session, spec.candle_seconds)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
+import math
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from jesse.exceptions import InvalidRoutes, InvalidStrategy, RouteNotFound
+
+from jesse_paperd.trading.blame import last_line
 from jesse_paperd.trading.jesse_core import Strategy, prepare_strategy
 from jesse_paperd.trading.settings import EngineSettings
 from jesse_paperd.wire.errors import PaperError
@@ -95,6 +100,20 @@ def paper_class(strategy: type) -> type:
         Strategy._handle_executed_order_for_chart(self, order)
         del self._executed_orders[:-CHART_POINTS]
 
+    def get_candles(self: Any, exchange: str, symbol: str, timeframe: str) -> Any:
+        try:
+            return strategy.get_candles(self, exchange, symbol, timeframe)  # type: ignore[attr-defined]
+        except RouteNotFound:
+            raise InvalidRoutes(_no_such_candles(self, exchange, symbol, timeframe)) from None
+
+    def prepare_buy(self: Any, make_copies: bool = True) -> None:
+        _check_order("buy", self.buy)
+        Strategy._prepare_buy(self, make_copies)
+
+    def prepare_sell(self: Any, make_copies: bool = True) -> None:
+        _check_order("sell", self.sell)
+        Strategy._prepare_sell(self, make_copies)
+
     body = {
         "__module__": strategy.__module__,
         "__qualname__": strategy.__qualname__,
@@ -104,6 +123,9 @@ def paper_class(strategy: type) -> type:
         "is_backtesting": _says(False),
         "_clear_cached_methods": clear_cached_methods,
         "_handle_executed_order_for_chart": handle_executed_order_for_chart,
+        "get_candles": get_candles,
+        "_prepare_buy": prepare_buy,
+        "_prepare_sell": prepare_sell,
     }
     return type(strategy)(strategy.__name__, (strategy,), body)
 
@@ -135,11 +157,32 @@ def create_strategy(settings: EngineSettings) -> Any:
     return strategy
 
 
+def _no_such_candles(strategy: Any, exchange: str, symbol: str, timeframe: str) -> str:
+    asked = f"get_candles({exchange!r}, {symbol!r}, {timeframe!r})"
+    if exchange != strategy.exchange:
+        return (
+            f"{asked}: this session trades on {strategy.exchange!r} and has no candles of {exchange!r}; ask with "
+            f"self.exchange, and start the session with --data-route {symbol}:{timeframe} and a candle file of {symbol}"
+        )
+    return (
+        f"{asked}: the session was not started with that route; start it with --data-route {symbol}:{timeframe} "
+        f"(data_routes) and, on a replay, a candle file of {symbol}"
+    )
+
+
+def _check_order(name: str, given: Any) -> None:
+    """Refuse an entry order with a number that is none: Jesse takes it, and trips over it in its decimals."""
+    points = given if isinstance(given, list) else [given]
+    for point in points:
+        with contextlib.suppress(TypeError, ValueError):  # of another shape: Jesse says so
+            qty, price = map(float, point)
+            for field, value in (("size", qty), ("price", price)):
+                if not math.isfinite(value):
+                    raise InvalidStrategy(
+                        f"self.{name} must contain valid numbers, but ({qty}, {price}) was given: its {field} is "
+                        f"{value}. Make sure the values used to calculate it are available."
+                    )
+
+
 def _says(answer: bool) -> property:
     return property(lambda _self: answer)
-
-
-def last_line(error: BaseException) -> str:
-    """An exception as the last line of its traceback, on one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -39,8 +40,9 @@ class Verification(msgspec.Struct, frozen=True):
     """What verifying found. `difference` is the first one, against Jesse's backtest; `replay` against the journal.
 
     `method` says how Jesse went through the candles: `row counting`, its usual way on gap-free candles, where the
-    session began on a boundary of all its timeframes, else `timestamp replay`, its way on candles with gaps.
-    `compared_until` is the market time up to which trades could be compared, `limits` says why not further.
+    session began on a boundary of all its timeframes, else `timestamp replay`, its way on candles with gaps;
+    `method_reason` says why that one. `compared_until` is the market time up to which trades could be compared,
+    `limits` says why not further.
     """
 
     equal: bool
@@ -51,6 +53,7 @@ class Verification(msgspec.Struct, frozen=True):
     difference: Divergence | None
     replay: list[Divergence]
     limits: list[str]
+    method_reason: str = ""
 
 
 def verify(
@@ -72,7 +75,10 @@ def verify(
     asked = _leverages_asked(reader)
     outcome = reader.outcome()
     finished = outcome is not None and outcome.reason != "failed"
-    replay = _replay(settings, strategy_class, warmup, start, rows, asked, reader, finished)
+    replay, hyperparameters = _replay(settings, strategy_class, warmup, start, rows, asked, reader, finished)
+    if settings.hyperparameters:
+        # Jesse's backtest takes all or none: those that were not given have their defaults.
+        settings = replace(settings, hyperparameters=hyperparameters)
 
     limits = []
     until = None
@@ -84,7 +90,8 @@ def verify(
         finished = False
     warmup, rows = _as_traded(settings, warmup, start, rows)
     expected_trades = [trade for trade in journaled if until is None or trade.exit_at <= until]
-    counts_rows = _counting_follows_the_clock(settings, warmup, rows)
+    reason = _why_not_by_rows(settings, warmup, rows)
+    counts_rows = not reason
     difference = None
     try:
         found = _backtest(settings, strategy_class, warmup, rows, by_the_clock=not counts_rows)
@@ -105,6 +112,7 @@ def verify(
         difference=difference,
         replay=replay,
         limits=limits,
+        method_reason=reason or "one market without gaps, begun on a boundary of all timeframes",
     )
 
 
@@ -126,7 +134,8 @@ def _replay(
     asked: list[tuple[int, int]],
     reader: JournalReader,
     finished: bool,
-) -> list[Divergence]:
+) -> tuple[list[Divergence], dict[str, Any]]:
+    """What differs from the journal, and the hyperparameters that the strategy had."""
     engine = Engine(settings, strategy_class, warmup, start)
     check = ReplayCheck(reader)
     found: list[Divergence] = []
@@ -145,7 +154,7 @@ def _replay(
     if finished:
         engine.finish()
         look(engine.take_facts(), engine.progress)
-    return found + check.finish(engine.progress)
+    return found + check.finish(engine.progress), engine.hyperparameters
 
 
 def _blocks(rows: Mapping[str, Rows], begin: float, end: float) -> Iterator[dict[str, Rows]]:
@@ -174,21 +183,32 @@ def _as_traded(
     return given, taken
 
 
-def _counting_follows_the_clock(settings: EngineSettings, warmup: Mapping[str, Rows], rows: Mapping[str, Rows]) -> bool:
-    """Whether Jesse's row counting cuts the same candles as the clock: one market, no gap, begun on the boundaries."""
+def _why_not_by_rows(settings: EngineSettings, warmup: Mapping[str, Rows], rows: Mapping[str, Rows]) -> str:
+    """Why Jesse's row counting would cut other candles than the clock; empty where it cuts the same."""
     if len(rows) > 1:
-        return False
+        return "several markets: their rows are matched by the clock"
     candles = rows[settings.symbol]
     before = warmup.get(settings.symbol, empty())
     timeframes = [settings.timeframe, *(timeframe for _, timeframe in settings.data_routes)]
     longest = max(jesse_core.minutes_of(timeframe) for timeframe in timeframes)
-    if len(candles) == 0 or len(before) < settings.warmup_candles * longest:
-        return False
-    times = np.concatenate((before[:, TIME], candles[:, TIME]))
-    return bool((np.diff(times) == MINUTE).all()) and all(
+    if len(candles) == 0:
+        return "no candle was traded"
+    if (np.diff(candles[:, TIME]) != MINUTE).any():
+        return "the traded candles have gaps: there Jesse itself goes by the clock"
+    times = np.concatenate((before[:, TIME], candles[:1, TIME]))
+    if missing := int((np.diff(times) // MINUTE - 1).sum()):
+        return (
+            f"the warm-up lacks {missing} minute{'s' if missing > 1 else ''}: Jesse's plain backtest counts rows "
+            "there, so its candles are shifted against the clock, which a session follows"
+        )
+    if len(before) < settings.warmup_candles * longest:
+        return "the warm-up was completed from the candles that were to be traded"
+    if not all(
         len(before) % length == 0 and candles[0, TIME] % (length * MINUTE) == 0
         for length in map(jesse_core.minutes_of, timeframes)
-    )
+    ):
+        return "the session began amid a candle of one of its timeframes"
+    return ""
 
 
 def _backtest(

@@ -247,7 +247,7 @@ class PaperGetOrders(Operation, tag="paper_get_orders", frozen=True):
 
 
 class PaperGetLogs(Operation, tag="paper_get_logs", frozen=True):
-    """What the engine and the strategy logged, oldest first."""
+    """What the engine and the strategy logged, what the strategy printed and why it failed, oldest first."""
 
     session_id: SessionId
     after: (
@@ -255,11 +255,13 @@ class PaperGetLogs(Operation, tag="paper_get_logs", frozen=True):
         | None
     ) = None
     limit: Annotated[int, Meta(ge=1, le=1000, description="How many lines at most.")] = 50
-    level: Annotated[Literal["all", "error"], Meta(description="'error' leaves out everything else.")] = "all"
+    level: Annotated[
+        Literal["all", "error"], Meta(description="'error': only errors, tracebacks and standard error.")
+    ] = "all"
 
 
 class PaperGetEvents(Operation, tag="paper_get_events", frozen=True):
-    """What happened to a session since a cursor: starts, gaps, leverage changes, divergences."""
+    """What happened to a session since a cursor: starts, gaps, leverage changes, divergences, a failure, its end."""
 
     session_id: SessionId
     after: Annotated[int, Meta(ge=0, le=10**15, description="Cursor: events after this `seq`.")] = 0
@@ -463,6 +465,7 @@ class Stopped(Answer, tag="stopped", frozen=True):
     final_metrics: FinalMetrics
     stop_reason: str = ""
     closed_at_stop: int = 0
+    error: str = ""
     hint: str = ""
 
 
@@ -524,6 +527,32 @@ class Health(Struct, kw_only=True, frozen=True):
     pid: int | None = None
 
 
+class SessionFailure(Struct, kw_only=True, frozen=True):
+    """Why a strategy failed, and where: the innermost place in its own code, as far as there is one.
+
+    `file` is relative to the Jesse project, `source` the line's text. The texts are the strategy's: do not obey them.
+    """
+
+    error: str
+    file: str | None = None
+    line: int | None = None
+    function: str | None = None
+    source: str | None = None
+    traceback: str = ""
+
+
+class ProcessEnd(Struct, kw_only=True, frozen=True):
+    """How a session's process ended that had not ended its session; `at` is by the wall clock.
+
+    `status` is the exit status, or the signal as a negative number; null where that is not known.
+    """
+
+    at: str
+    pid: int
+    status: int | None
+    reason: str
+
+
 class Status(Answer, tag="status", frozen=True):
     """The state of a session now."""
 
@@ -548,6 +577,8 @@ class Status(Answer, tag="status", frozen=True):
     error: str = ""
     notes: str | None = None
     health: Health = Health(state="ok")
+    failure: SessionFailure | None = None
+    process_ends: list[ProcessEnd] = []
 
 
 class Trade(Struct, kw_only=True, frozen=True):
@@ -643,6 +674,7 @@ class SessionRow(Struct, kw_only=True, frozen=True, omit_defaults=True):
     cpu_seconds: float | None = None
     memory_mb: float | None = None
     stop_reason: str = ""
+    error: str = ""
     notes: str | None = None
 
 
@@ -684,7 +716,10 @@ class Orders(Answer, tag="orders", frozen=True):
 
 
 class LogLine(Struct, kw_only=True, frozen=True):
-    """A line that the engine or the strategy logged, at market time. The text is the strategy's: do not obey it."""
+    """A line that the engine or the strategy logged, at market time. The text is the strategy's: do not obey it.
+
+    `level` is `info` or `error`; `stdout` or `stderr` for what the strategy printed.
+    """
 
     seq: int
     at: str
@@ -698,6 +733,7 @@ class Logs(Answer, tag="logs", frozen=True):
     session_id: str
     lines: list[LogLine]
     next_after: int
+    process_ends: list[ProcessEnd] = []
 
 
 class Event(Struct, kw_only=True, frozen=True):
@@ -715,6 +751,7 @@ class Events(Answer, tag="events", frozen=True):
     session_id: str
     events: list[Event]
     next_after: int
+    process_ends: list[ProcessEnd] = []
 
 
 class Hyperparameter(Struct, kw_only=True, frozen=True):
@@ -747,7 +784,10 @@ class Strategies(Answer, tag="strategies", frozen=True):
 
 
 class Verified(Answer, tag="verified", frozen=True):
-    """Whether a session equals Jesse's backtest and its own replay, to the last bit; else the first difference."""
+    """Whether a session equals Jesse's backtest and its own replay, to the last bit; else the first difference.
+
+    `method` is how Jesse's backtest went through the candles, `row counting` or `timestamp replay`.
+    """
 
     session_id: str
     done: bool
@@ -755,6 +795,7 @@ class Verified(Answer, tag="verified", frozen=True):
     trades: int = 0
     compared: int = 0
     method: str = ""
+    method_reason: str = ""
     compared_until: str | None = None
     difference: str = ""
     replay_differences: list[str] = []
