@@ -275,5 +275,5 @@ def _explain(raw: bytes, name: str) -> NoReturn:
             problem = _problem(values, previous)
             previous = values[0]
         if problem:
-            raise PaperError("candles_invalid", f"{name}, line {number:,} {problem}")
+            raise PaperError("candles_invalid", f"{name}, line {number} {problem}")
     raise PaperError("candles_invalid", f"{name} is no CSV of numbers")
