@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from jesse_paperd.store.input_file import read_toml
-from jesse_paperd.wire.endpoint import default_endpoint, default_home
+from jesse_paperd.wire.endpoint import default_endpoint, default_home, socket_file
 from jesse_paperd.wire.errors import PaperError
 
 
@@ -102,20 +102,9 @@ def load(path: Path | None = None) -> Config:
 
 
 def _check_endpoint(config: Config) -> None:
-    endpoint = config.endpoint
-    if endpoint.startswith("ipc://"):
-        if len(os.fsencode(endpoint.removeprefix("ipc://"))) > 107:
-            raise PaperError(
-                "invalid_argument",
-                f"the endpoint {endpoint} is longer than the 107 bytes a local socket's path may have",
-                "choose a shorter home (JESSE_PAPER_HOME) or endpoint (JESSE_PAPER_ENDPOINT)",
-            )
-    elif endpoint.startswith("tcp://"):
-        if not config.curve_secret_key or not config.curve_clients:
-            raise PaperError(
-                "invalid_argument",
-                f"the endpoint {endpoint} is on the network, which needs curve_secret_key and curve_clients",
-                "make keys with: jesse-paper keygen; or use the default local endpoint",
-            )
-    else:
-        raise PaperError("invalid_argument", f"the endpoint {endpoint} is neither ipc://PATH nor tcp://HOST:PORT")
+    if socket_file(config.endpoint) is None and not (config.curve_secret_key and config.curve_clients):
+        raise PaperError(
+            "invalid_argument",
+            f"the endpoint {config.endpoint} is on the network, which needs curve_secret_key and curve_clients",
+            "make keys with: jesse-paper keygen; or use the default local endpoint",
+        )
