@@ -59,7 +59,9 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
     zygote = Zygote("jesse_paperd.trading.forked", layout.zygote, _ENGINE_ENVIRONMENT)
     ledgers = Ledgers(layout)
     answers = Answers(layout, ledgers, config.stalled_seconds)
+    # What users name may be large, or on a disk that hangs: nobody who asks for a list or a stop should wait for it.
     readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="reader")
+    loaders = ThreadPoolExecutor(max_workers=4, thread_name_prefix="loader")
 
     async def conclude(record: Record, outcome: Outcome | None) -> None:
         loop = asyncio.get_running_loop()
@@ -70,7 +72,7 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
 
     feed = FeedKeeper(layout.home, config_file, config.restart, partial(ring, layout))
     manager = SessionManager(config, layout, registry, zygote, feed, conclude)
-    handlers = Handlers(config, layout, registry, manager, zygote, feed, answers, readers)
+    handlers = Handlers(config, layout, registry, manager, zygote, feed, answers, readers, loaders)
     server = Server(config, handlers)
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -92,7 +94,8 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
     await manager.close()
     await feed.close()
     zygote.close()
-    readers.shutdown(wait=False, cancel_futures=True)
+    for pool in (readers, loaders):
+        pool.shutdown(wait=False, cancel_futures=True)
     registry.close()
     with contextlib.suppress(asyncio.CancelledError):
         await serving
@@ -170,6 +173,9 @@ def main() -> None:
         os.chdir(layout.home)
         asyncio.run(run(config, layout, config_file))
         os.close(lock)
+        # At once: Python would wait for a thread that still reads what a start named, and nobody waits for that start.
+        sys.stderr.flush()
+        os._exit(0)
     except PaperError as error:
         sys.stderr.write(f"jesse-paperd: {error.message}\n" + (f"  {error.hint}\n" if error.hint else ""))
         sys.exit(error.kind.exit_status)

@@ -6,14 +6,14 @@ Precedence: environment, then file, then the defaults below. Unknown keys are re
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from jesse_paperd.wire.endpoint import default_endpoint, default_home
+from jesse_paperd.store.input_file import read_toml
+from jesse_paperd.wire.endpoint import default_endpoint, default_home, socket_file
 from jesse_paperd.wire.errors import PaperError
 
 
@@ -81,14 +81,9 @@ def load(path: Path | None = None) -> Config:
     Raises:
         PaperError: `invalid_argument`, naming the file and the key.
     """
-    values: dict[str, object] = {}
     home = default_home()
     file = path or home / "config.toml"
-    if path is not None or file.exists():
-        try:
-            values = tomllib.loads(file.read_text())
-        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise PaperError("invalid_argument", f"the configuration {file} cannot be read: {error}") from error
+    values = read_toml(file, "the configuration") if path is not None or file.exists() else {}
     if os.environ.get("JESSE_PAPER_HOME") or "home" not in values:
         values["home"] = str(home)
     home = Path(str(values["home"])).expanduser().absolute()
@@ -107,20 +102,9 @@ def load(path: Path | None = None) -> Config:
 
 
 def _check_endpoint(config: Config) -> None:
-    endpoint = config.endpoint
-    if endpoint.startswith("ipc://"):
-        if len(os.fsencode(endpoint.removeprefix("ipc://"))) > 107:
-            raise PaperError(
-                "invalid_argument",
-                f"the endpoint {endpoint} is longer than the 107 bytes a local socket's path may have",
-                "choose a shorter home (JESSE_PAPER_HOME) or endpoint (JESSE_PAPER_ENDPOINT)",
-            )
-    elif endpoint.startswith("tcp://"):
-        if not config.curve_secret_key or not config.curve_clients:
-            raise PaperError(
-                "invalid_argument",
-                f"the endpoint {endpoint} is on the network, which needs curve_secret_key and curve_clients",
-                "make keys with: jesse-paper keygen; or use the default local endpoint",
-            )
-    else:
-        raise PaperError("invalid_argument", f"the endpoint {endpoint} is neither ipc://PATH nor tcp://HOST:PORT")
+    if socket_file(config.endpoint) is None and not (config.curve_secret_key and config.curve_clients):
+        raise PaperError(
+            "invalid_argument",
+            f"the endpoint {config.endpoint} is on the network, which needs curve_secret_key and curve_clients",
+            "make keys with: jesse-paper keygen; or use the default local endpoint",
+        )

@@ -26,7 +26,7 @@ ARROWS: dict[str, set[str]] = {
     "analytics": {"store", "wire"},
     "market": {"store", "wire"},
     "trading": {"process", "store", "wire"},
-    "config": {"wire"},
+    "config": {"store", "wire"},
     "service": {"analytics", "config", "market", "process", "store", "wire"},
     "cli": {"jesse_paper_mcp", "wire"},
     "jesse_paper_mcp": {"wire"},

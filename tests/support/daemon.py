@@ -54,8 +54,10 @@ class Daemon:
     #: What the daemon's interpreter runs.
     program = "from jesse_paperd.app import main; main()"
 
-    def __init__(self, project: Path = EXAMPLES, config: str = "") -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="jp-", dir="/tmp"))
+    def __init__(self, project: Path = EXAMPLES, config: str = "", home_name: str = "") -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="jp-", dir="/tmp"))
+        self.home = self._folder / home_name
+        self.home.mkdir(exist_ok=True)
         self.layout = Layout(self.home)
         self.project = project
         if config:
@@ -169,12 +171,12 @@ class Daemon:
             if descriptor is not None:
                 send_signal(descriptor, signal.SIGKILL)
                 os.close(descriptor)
-        shutil.rmtree(self.home, ignore_errors=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def running_daemon(project: Path = EXAMPLES, config: str = "") -> Iterator[Daemon]:
-    daemon = Daemon(project, config)
+def running_daemon(project: Path = EXAMPLES, config: str = "", home_name: str = "") -> Iterator[Daemon]:
+    daemon = Daemon(project, config, home_name)
     try:
         yield daemon.start().ready()
     except BaseException:

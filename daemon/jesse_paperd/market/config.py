@@ -7,7 +7,6 @@ proxy = "http://proxy.example:3128"       # or socks5://… where aiohttp_socks 
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from jesse_paperd.market.exchanges import resolve
+from jesse_paperd.store.input_file import read_toml
 from jesse_paperd.wire.errors import PaperError
 
 EXAMPLE = '[exchanges."Binance Spot"]'
@@ -65,9 +65,4 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         PaperError: `invalid_argument`, naming the file and what is wrong in it.
     """
-    try:
-        return tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PaperError("invalid_argument", f"the configuration {path} cannot be read: {error}") from error
+    return read_toml(path, "the configuration") if path.exists() else {}

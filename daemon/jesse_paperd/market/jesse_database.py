@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ import msgspec
 import numpy as np
 
 from jesse_paperd.store.candle_file import Rows, check_candles
+from jesse_paperd.store.input_file import read_input_text
 from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.rfc3339 import to_text
 
@@ -261,18 +263,13 @@ def _password(settings: DatabaseSettings) -> str:
         return given
     if not settings.password_file:
         return ""
-    try:
-        return Path(settings.password_file).expanduser().read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PaperError("invalid_argument", f"jesse_database.password_file cannot be read: {error}") from error
+    return read_input_text(Path(settings.password_file).expanduser(), "jesse_database.password_file:").strip()
 
 
 def _jesse_settings(path: Path) -> dict[str, Any]:
     from dotenv import dotenv_values
 
-    if not path.is_file():
-        raise PaperError("invalid_argument", f"jesse_database.env_file: there is no file {path}")
-    values = dotenv_values(path)
+    values = dotenv_values(stream=io.StringIO(read_input_text(path, "jesse_database.env_file:")))
     if not values.get("POSTGRES_NAME"):
         raise PaperError("invalid_argument", f"jesse_database.env_file: {path} names no database (POSTGRES_NAME)")
     # As Jesse has it: without a word about SSL, none.

@@ -1,4 +1,7 @@
-"""One method an operation. What changes something runs on the event loop, what only reads in worker threads."""
+"""One method an operation. What changes something runs on the event loop, what only reads in worker threads.
+
+There are two kinds of them: readers, for questions that must be answered at once, and loaders, for what may take long.
+"""
 
 from __future__ import annotations
 
@@ -56,6 +59,7 @@ class Handlers:
         feed: FeedKeeper,
         answers: Answers,
         readers: ThreadPoolExecutor,
+        loaders: ThreadPoolExecutor,
     ) -> None:
         self._config = config
         self._layout = layout
@@ -65,6 +69,7 @@ class Handlers:
         self._feed = feed
         self._answers = answers
         self._readers = readers
+        self._loaders = loaders
         self._verifier = Verifier(layout, zygote)
         self._started_at = now_ms()
         #: By session; a lock lasts for as long as someone holds it or waits for it.
@@ -153,7 +158,7 @@ class Handlers:
                 f"{self._manager.running()} sessions run, which is the limit",
                 "stop one with paper_stop, or raise limits.sessions in the daemon's configuration",
             )
-        spec = await self._read(prepare, self._config, self._layout, body, session_id)
+        spec = await self._load(prepare, self._config, self._layout, body, session_id)
         try:
             self._registry.add(spec, _arguments(body), body.notes, request_id, request)
         except BaseException:
@@ -310,7 +315,7 @@ class Handlers:
         def outlines() -> list[wire.Strategy]:
             return [outline(project, name) for name in available(project)]
 
-        strategies = await self._read(outlines)
+        strategies = await self._load(outlines)
         hint = "" if strategies else "set JESSE_PAPER_PROJECT to a Jesse project: a folder with strategies/<Name>/"
         return wire.Strategies(
             project=self._config.project, strategies=strategies, timeframes=list(TIMEFRAME_MINUTES), hint=hint
@@ -387,7 +392,7 @@ class Handlers:
             await asyncio.sleep(3600)
 
     async def paper_archive_session(self, body: wire.PaperArchiveSession, _request_id: str) -> wire.Archived:
-        return await self._read(archive, self._layout, self._record(body.session_id))
+        return await self._load(archive, self._layout, self._record(body.session_id))
 
     async def paper_disk_use(self, _body: wire.PaperDiskUse, _request_id: str) -> wire.DiskUse:
         rows = await self._rows(self._registry.all())
@@ -416,7 +421,12 @@ class Handlers:
         return replace(self._view(session_id), ends=tuple(self._registry.process_ends(session_id)))
 
     async def _read(self, question: Callable[..., Result], *arguments: Any) -> Result:
+        """Ask what is in the home: journals and the registry, which are there and quick to read."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, question, *arguments)
+
+    async def _load(self, question: Callable[..., Result], *arguments: Any) -> Result:
+        """Do what may take as long as it likes, such as reading what a user names: no other question waits for it."""
+        return await asyncio.get_running_loop().run_in_executor(self._loaders, question, *arguments)
 
 
 def _arguments(body: wire.PaperStart) -> str:

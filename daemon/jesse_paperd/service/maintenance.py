@@ -92,7 +92,7 @@ def _copy(source: Path, target: Path) -> None:
 def sweep_candle_files(layout: Layout, records: list[Record]) -> None:
     """Delete replay files that no session needs. Not for while one is being started: it has no record yet."""
     needed = {layout.candle_file(digest) for record in records for digest in record.spec.candle_files.values()}
-    for path in set(layout.candle_files.glob("*.npy")) - needed:
+    for path in {*layout.candle_files.glob("*.npy"), *layout.candle_files.glob("*.part")} - needed:
         with contextlib.suppress(OSError):
             path.unlink()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from pathlib import Path
 
 import zmq
 import zmq.asyncio
@@ -14,6 +13,7 @@ from zmq.auth.asyncio import AsyncioAuthenticator
 from jesse_paperd.config import Config
 from jesse_paperd.service.handlers import Handlers
 from jesse_paperd.wire.codec import BadRequest, decode_request, encode_reply
+from jesse_paperd.wire.endpoint import socket_file
 from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.protocol import Answer, Failure
 
@@ -101,8 +101,8 @@ class Server:
             self._socket.bind(endpoint)
         except zmq.ZMQError as error:
             raise PaperError("invalid_argument", f"the endpoint {endpoint} cannot be bound: {error}") from error
-        if endpoint.startswith("ipc://"):
-            Path(endpoint.removeprefix("ipc://")).chmod(0o600)
+        if file := socket_file(endpoint):
+            file.chmod(0o600)
 
     def _authenticate(self, config: Config) -> None:
         """CURVE with a fixed list of clients: without a listed key nobody gets a word in."""

@@ -13,6 +13,7 @@ from jesse_paperd.process.identity import watch
 from jesse_paperd.process.zygote import Zygote, ZygoteDied, ZygoteUnavailable
 from jesse_paperd.service.supervision import Process
 from jesse_paperd.store.layout import Layout
+from jesse_paperd.store.sqlite import connect_read_only
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.rfc3339 import to_text
@@ -122,7 +123,7 @@ class Verifier:
 def _copy(journal: Path, target: Path) -> None:
     """A consistent copy of a journal that may be written meanwhile."""
     with (
-        contextlib.closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as source,
+        contextlib.closing(connect_read_only(journal)) as source,
         contextlib.closing(sqlite3.connect(target)) as copy,
     ):
         source.backup(copy)

@@ -6,27 +6,39 @@
 
 Timestamps are milliseconds UTC, whole minutes, ascending; one row a minute; missing minutes are simply absent. Rows in
 memory are float64 in Jesse's order.
+
+What is wrong is named by its line or row and its column. Nothing that a file holds is repeated: whoever names it need
+not be allowed to read it.
 """
 
 from __future__ import annotations
 
 import gzip
 import io
+import math
 import os
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jesse_paperd.store.input_file import read_input_file, unzip
 from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.rfc3339 import to_text
 
 MINUTE = 60_000
+#: Bytes of a candle file, and of what it unpacks to: about fifteen years of minutes as CSV.
+MOST_BYTES = 512 * 2**20
 COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 HEADER = ",".join(COLUMNS)
 SUFFIXES = (".csv", ".csv.gz", ".npy", ".parquet")
 Rows = NDArray[np.float64]
+
+_LONGEST_LINE = 1000
+#: As numpy reads it: Python itself also takes underscores, and the digits of other scripts.
+_NUMBER = re.compile(rb"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|nan|inf(inity)?)", re.IGNORECASE)
 
 #: A file's columns in Jesse's order, and the other way round: open, high, low, close ↔ open, close, high, low.
 _TO_JESSE = [0, 1, 4, 2, 3, 5]
@@ -48,12 +60,7 @@ def read_raw(path: Path) -> bytes:
     Raises:
         PaperError: `candles_invalid` when it cannot be read.
     """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise PaperError(
-            "candles_invalid", f"the candle file {path} cannot be read: {error.strerror or error}"
-        ) from error
+    return read_input_file(path, "the candle file", MOST_BYTES, "candles_invalid")
 
 
 def parse_candles(raw: bytes, name: str) -> Rows:
@@ -89,7 +96,7 @@ def check_candles(rows: Rows, name: str) -> Rows:
         for number, values in enumerate(rows[:, _FROM_JESSE].tolist(), start=1):
             if problem := _problem(values, previous):
                 when = f" ({to_text(int(values[0]))})" if 0 < values[0] < 1e14 else ""
-                raise PaperError("candles_invalid", f"{name}, row {number}{when} {problem}: {values}")
+                raise PaperError("candles_invalid", f"{name}, row {number}{when} {problem}")
             previous = values[0]
     return rows
 
@@ -142,13 +149,12 @@ def _encoded(path: Path, rows: Rows) -> bytes:
 
 def _parse_csv(raw: bytes, name: str) -> Rows:
     if raw[:2] == b"\x1f\x8b":
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError) as error:
-            raise PaperError("candles_invalid", f"{name} is not a whole gzip file: {error}") from error
-    first = raw[:200].split(b"\n", 1)[0].strip().decode(errors="replace")
-    if first != HEADER:
-        raise PaperError("candles_invalid", f"{name}, line 1: the header must be {HEADER!r}, but is {first[:80]!r}")
+        raw = unzip(raw, name, MOST_BYTES, "candles_invalid")
+    header = raw[:_LONGEST_LINE].partition(b"\n")[0].strip()
+    if header != HEADER.encode():
+        count = header.count(b",") + 1
+        found = f"{count:,} column{'s' * (count > 1)}" + (" of other names" if count == len(COLUMNS) else "")
+        raise PaperError("candles_invalid", f"{name}, line 1: the header must be {HEADER!r}, but has {found}")
     if not raw.partition(b"\n")[2].strip():
         raise PaperError("candles_invalid", f"{name} holds no candles")
     try:
@@ -161,32 +167,56 @@ def _parse_csv(raw: bytes, name: str) -> Rows:
 
 
 def _parse_numpy(raw: bytes, name: str) -> Rows:
+    """The array as it stands in the file: what the header promises is compared with what there is, not allocated."""
+    numpy_format: Any = np.lib.format  # without types
+    file = io.BytesIO(raw)
     try:
-        rows = np.load(io.BytesIO(raw), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise PaperError("candles_invalid", f"{name} is no whole NumPy file: {error}") from error
-    if rows.ndim != 2 or rows.shape[1] != 6 or rows.dtype.kind not in "iuf":
+        version = numpy_format.read_magic(file)
+        read_header = numpy_format.read_array_header_1_0 if version == (1, 0) else numpy_format.read_array_header_2_0
+        shape, by_columns, dtype = read_header(file)
+    except ValueError as error:
+        raise PaperError("candles_invalid", f"{name} is no whole NumPy file") from error
+    if len(shape) != 2 or shape[1] != len(COLUMNS) or dtype.kind not in "iuf":
         raise PaperError(
             "candles_invalid",
-            f"{name} must hold an (n, 6) array of numbers, but holds {rows.dtype} of shape {rows.shape}",
+            f"{name} must hold an (n, {len(COLUMNS)}) array of numbers, but holds another one of shape {shape}",
             "its columns are Jesse's: timestamp, open, close, high, low, volume",
         )
-    return np.ascontiguousarray(rows, dtype=np.float64)
+    if len(raw) - file.tell() != math.prod(shape) * dtype.itemsize:
+        raise PaperError("candles_invalid", f"{name} is no whole NumPy file")
+    rows = np.frombuffer(raw, dtype, offset=file.tell()).reshape(shape, order="F" if by_columns else "C")
+    return np.array(rows, dtype=np.float64, order="C")
 
 
 def _parse_parquet(raw: bytes, name: str) -> Rows:
     arrow = _pyarrow()
     try:
-        table = arrow.parquet.read_table(io.BytesIO(raw))
-        missing = [column for column in COLUMNS if column not in table.column_names]
-        if missing:
-            raise PaperError(
-                "candles_invalid", f"{name} lacks {', '.join(missing)}; its columns must be {', '.join(COLUMNS)}"
-            )
+        file = arrow.parquet.ParquetFile(io.BytesIO(raw))
+        _check_parquet(file, arrow.types, name)
+        table = file.read(columns=list(COLUMNS))
         columns = [table.column(column).cast(arrow.float64()).to_numpy() for column in COLUMNS]
-    except arrow.ArrowException as error:
-        raise PaperError("candles_invalid", f"{name} is no Parquet file of numbers: {error}") from error
+    except (arrow.ArrowException, OSError) as error:
+        raise PaperError("candles_invalid", f"{name} is no whole Parquet file of numbers") from error
     return np.ascontiguousarray(np.column_stack(columns)[:, _TO_JESSE])
+
+
+def _check_parquet(file: Any, types: Any, name: str) -> None:
+    """Refuse what are no candles before any of it is unpacked."""
+    schema, metadata = file.schema_arrow, file.metadata
+    missing = [column for column in COLUMNS if schema.names.count(column) != 1]
+    if missing:
+        raise PaperError(
+            "candles_invalid", f"{name} lacks {', '.join(missing)}; its columns must be {', '.join(COLUMNS)}"
+        )
+    for column in COLUMNS:
+        kind = schema.field(column).type
+        if not (types.is_integer(kind) or types.is_floating(kind)):
+            raise PaperError("candles_invalid", f"{name}: its column {column} must be of numbers")
+    unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    if max(unpacked, metadata.num_rows * len(COLUMNS) * 8) > MOST_BYTES:
+        raise PaperError(
+            "candles_invalid", f"{name}, unpacked, is too large: at most {MOST_BYTES // 2**20} MiB are read"
+        )
 
 
 def _pyarrow() -> Any:
@@ -228,20 +258,22 @@ def _problem(values: list[float], previous: float) -> str:
     return "has a negative volume" if volume < 0 else ""
 
 
-def _explain(raw: bytes, name: str) -> None:
+def _explain(raw: bytes, name: str) -> NoReturn:
     """Raise for the first bad line. Slow and exact; only run when something is known to be wrong."""
     previous = 0.0
     for number, line in enumerate(io.BytesIO(raw), start=1):
-        text = line.decode(errors="replace").strip()
-        if number == 1 or not text:
+        if number == 1 or not line.strip():
             continue
-        try:
-            values = [float(value) for value in text.split(",")]
-        except ValueError:
-            values, problem = [], "has a value that is no number"
+        texts = line[:_LONGEST_LINE].strip().split(b",")
+        wrong = [column for column, text in zip(COLUMNS, texts, strict=False) if not _NUMBER.fullmatch(text.strip())]
+        if len(texts) != len(COLUMNS):
+            problem = f"has {len(texts):,} value{'s' * (len(texts) > 1)} instead of {len(COLUMNS)}"
+        elif wrong:
+            problem = f"has a value that is no number: its {wrong[0]}"
         else:
-            problem = _problem(values, previous) if len(values) == 6 else f"has {len(values)} values instead of 6"
+            values = [float(text) for text in texts]
+            problem = _problem(values, previous)
+            previous = values[0]
         if problem:
-            raise PaperError("candles_invalid", f"{name}, line {number} {problem}: {text[:120]!r}")
-        previous = values[0]
-    raise AssertionError("the quick check refused what the exact one accepts")
+            raise PaperError("candles_invalid", f"{name}, line {number} {problem}")
+    raise PaperError("candles_invalid", f"{name} is no CSV of numbers")

@@ -61,9 +61,13 @@ def open_reader(path: Path, version: int | None = None) -> sqlite3.Connection:
         PaperError: `storage_failed` when it is not there, cannot be read or is of another version.
     """
     try:
-        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA query_only=1")
-        found = db.execute("PRAGMA user_version").fetchone()[0]
+        db = connect_read_only(path)
+        try:
+            db.execute("PRAGMA query_only=1")
+            found = db.execute("PRAGMA user_version").fetchone()[0]
+        except BaseException:
+            db.close()
+            raise
     except sqlite3.Error as error:
         raise PaperError("storage_failed", f"{path} cannot be read: {error}") from error
     if version is not None and found != version:
@@ -76,6 +80,17 @@ def open_reader(path: Path, version: int | None = None) -> sqlite3.Connection:
             "its writer brings it up to date when it opens it: restart jesse-paperd",
         )
     return db
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """A connection that can write nothing, to a database that is there.
+
+    Raises:
+        sqlite3.Error: it is not there.
+    """
+    # As a URI, in which `#`, `?` and `%` of a path mean something else unless they are quoted.
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
 
 
 def schema_version(path: Path) -> int:

@@ -11,18 +11,20 @@ tell apart when no answer comes:
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import threading
 import time
 import uuid
 from collections import deque
-from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
 import zmq
 
 from jesse_paperd.wire.codec import decode_reply, encode_request
-from jesse_paperd.wire.endpoint import default_endpoint
+from jesse_paperd.wire.endpoint import default_endpoint, socket_file
 from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.protocol import READ_ONLY, Answer, Operation
 
@@ -64,7 +66,11 @@ class _Connection:
         """The reply; None if the connection broke or the deadline passed: the request may have arrived or not."""
         while self._breaks.poll(0):
             self._breaks.recv_multipart()  # of connections before this one
-        self._socket.send(request)
+        self._socket.setsockopt(zmq.SNDTIMEO, _milliseconds(deadline - time.monotonic()))
+        try:
+            self._socket.send(request)
+        except zmq.Again:
+            return None  # the connection broke a moment ago
         ready = dict(self._poller.poll(_milliseconds(deadline - time.monotonic())))
         return self._socket.recv() if self._socket in ready else None
 
@@ -89,10 +95,20 @@ class DaemonClient:
     def __init__(self, endpoint: str, *, curve: Curve | None = None) -> None:
         self.endpoint = endpoint
         self._curve = curve
-        self._socket_file = _socket_file(endpoint, curve)
+        self._socket_file = socket_file(endpoint)
+        if self._socket_file is None and curve is None:
+            raise PaperError(
+                "invalid_argument",
+                f"endpoint {endpoint!r} cannot be used: TCP needs CURVE keys.",
+                f"Set {', '.join(KEY_VARIABLES)}.",
+            )
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         #: Connected sockets that have answered all they were asked: connecting anew takes longer than a question.
         self._idle: deque[_Connection] = deque()
+        self._closed = False
+        self._under_way = 0
+        #: Guards the two above.
+        self._changed = threading.Condition()
 
     @classmethod
     def from_environment(cls, endpoint: str | None = None) -> DaemonClient:
@@ -120,7 +136,10 @@ class DaemonClient:
             self.close()
 
     def close(self) -> None:
-        """Waits for calls under way in other threads, then frees everything. The client is of no use afterwards."""
+        """Wait for the calls under way in other threads, then free everything. A later call is refused."""
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._under_way)
         while self._idle:
             self._idle.pop().close()
         self._context.term()
@@ -150,12 +169,28 @@ class DaemonClient:
         return self._exchange(request, timeout, harmless=False)
 
     def _exchange(self, request: bytes, timeout: float, *, harmless: bool) -> bytes:
+        with self._changed:
+            if self._closed:
+                raise PaperError("daemon_unreachable", "This client was closed; nothing was done.", "Make another one.")
+            self._under_way += 1
+        try:
+            return self._try(request, timeout, harmless)
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
+
+    def _try(self, request: bytes, timeout: float, harmless: bool) -> bytes:
+        """Send it until it is answered, or the daemon or the time is gone."""
         deadline = time.monotonic() + timeout
         if not self._answers():
             raise self._unreachable()
         for attempt in range(ATTEMPTS):
             sent = attempt > 0
-            connection = self._idle.pop() if self._idle else self._connect()
+            try:
+                connection = self._connection()
+            except PaperError as error:
+                raise self._unanswered(timeout, harmless) if sent else error from error
             reply: bytes | None = None
             try:
                 patience = deadline - time.monotonic()
@@ -174,8 +209,22 @@ class DaemonClient:
                     self._idle.append(connection)
         raise self._unanswered(timeout, harmless)
 
-    def _connect(self) -> _Connection:
-        socket = self._context.socket(zmq.REQ)
+    def _connection(self) -> _Connection:
+        """An idle one, else a new one."""
+        with contextlib.suppress(IndexError):
+            return self._idle.pop()
+        socket: zmq.Socket[bytes] | None = None
+        try:
+            socket = self._context.socket(zmq.REQ)
+            return self._connect(socket)
+        except BaseException as error:
+            if socket is not None:
+                socket.close()
+            if isinstance(error, zmq.ZMQError):
+                raise self._unusable(error) from error
+            raise
+
+    def _connect(self, socket: zmq.Socket[bytes]) -> _Connection:
         socket.setsockopt(zmq.LINGER, 0)
         # Without it a request sent while no daemon runs would wait in a queue, and be done when one comes up.
         socket.setsockopt(zmq.IMMEDIATE, 1)
@@ -185,13 +234,23 @@ class DaemonClient:
             _encrypt(socket, self._curve)
             # A broken network says nothing by itself.
             socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MILLISECONDS)
+        connection = _Connection(socket)
         try:
-            connection = _Connection(socket)
             socket.connect(self.endpoint)
-        except zmq.ZMQError as error:
+        except BaseException:
             connection.close()
-            raise PaperError("invalid_argument", f"endpoint {self.endpoint!r} cannot be used: {error}.") from error
+            raise
         return connection
+
+    def _unusable(self, error: zmq.ZMQError) -> PaperError:
+        """No socket can be had, or none for this endpoint."""
+        if error.errno == errno.EMFILE:
+            return PaperError(
+                "daemon_unreachable",
+                "This process has as many files open as it may; nothing was done.",
+                "Close some, or raise the limit: ulimit -n",
+            )
+        return PaperError("invalid_argument", f"endpoint {self.endpoint!r} cannot be used: {error}.")
 
     def _answers(self) -> bool:
         """False when it is certain, without waiting, that nobody listens."""
@@ -224,14 +283,13 @@ def _encrypt(socket: zmq.Socket[bytes], curve: Curve) -> None:
     """Give a socket its keys.
 
     Raises:
-        PaperError: `invalid_argument`; the socket is closed then.
+        PaperError: `invalid_argument`.
     """
     try:
         socket.curve_serverkey = curve.server_public.encode()
         socket.curve_publickey = curve.public.encode()
         socket.curve_secretkey = curve.secret.encode()
     except (zmq.ZMQError, UnicodeEncodeError) as error:
-        socket.close()
         raise PaperError(
             "invalid_argument",
             f"the keys in {', '.join(KEY_VARIABLES)} cannot be used: each has 40 characters",
@@ -241,27 +299,3 @@ def _encrypt(socket: zmq.Socket[bytes], curve: Curve) -> None:
 
 def _milliseconds(seconds: float) -> int:
     return max(0, round(seconds * 1000))
-
-
-def _socket_file(endpoint: str, curve: Curve | None) -> Path | None:
-    """The file behind an ipc endpoint; None where there is none.
-
-    Raises:
-        PaperError: `invalid_argument` if this is no endpoint to use.
-    """
-    transport, separator, address = endpoint.partition("://")
-    if transport == "ipc" and separator and address:
-        if len(os.fsencode(address)) > 107:
-            raise PaperError(
-                "invalid_argument",
-                f"endpoint {endpoint!r} is too long: a socket's path has at most 107 bytes.",
-                "Choose a shorter JESSE_PAPER_HOME.",
-            )
-        return None if address.startswith("@") else Path(address)
-    if transport == "tcp" and address and curve is not None:
-        return None
-    if transport == "tcp" and address:
-        reason, hint = "TCP needs CURVE keys", f"Set {', '.join(KEY_VARIABLES)}."
-    else:
-        reason, hint = "it must be ipc:///path or tcp://host:port", "Leave it out for the daemon of this user."
-    raise PaperError("invalid_argument", f"endpoint {endpoint!r} cannot be used: {reason}.", hint)
