@@ -100,7 +100,7 @@ def test_waiting_answers_at_once_when_it_is_there_and_in_time_when_it_is_not(ask
 def test_strategies_are_listed_with_what_their_source_says(asked: Daemon) -> None:
     answer = asked.call(wire.PaperListStrategies())
     broken, talkative = answer.strategies
-    assert "SyntaxError" in broken.problem
+    assert broken.problem == "strategies/Broken/__init__.py, line 1: invalid syntax"
     assert talkative.description == "Buys every fifth candle and says so."
     assert talkative.hyperparameters == [wire.Hyperparameter(name="patience", type="int", default=3, min=1.0, max=10.0)]
 

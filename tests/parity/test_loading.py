@@ -42,7 +42,7 @@ def test_a_class_with_another_name_than_its_folder_and_modules_of_its_own(jesse:
     [
         ("import nothing_like_this\n", "strategy 'Broken' could not be imported: ModuleNotFoundError"),
         ("def broken(:\n", "strategy 'Broken' could not be imported: SyntaxError"),
-        ("raise SystemExit(3)\n", "strategy 'Broken' ended the process while it was imported"),
+        ("raise SystemExit(3)\n", "could not be imported: SystemExit: 3; the strategy ended the process itself"),
         ("x = 1\n", "strategies/Broken/__init__.py defines no strategy"),
         (WHOLE.format(name="One") + "\n\nclass Two(One): pass\n\n\nclass Three(One): pass\n", "Three, Two"),
         (HEAD.format(name="Broken") + "    pass\n", "lacks the mandatory methods go_long, should_long"),

@@ -35,7 +35,7 @@ def test_a_missing_file_sets_nothing_and_names_become_jesses(tmp_path: Path) -> 
         ('[exchanges."Binance Spot"]\nweight_per_minute = 0', "weight_per_minute"),
         ("exchanges = 3", "exchanges"),
         ("[exchanges]\nBinance = 3", "Binance"),
-        ("[exchanges", "cannot be read"),
+        ("[exchanges", "no TOML at"),
     ],
 )
 def test_what_is_not_valid_is_refused_by_name(tmp_path: Path, written: str, complaint: str) -> None:

@@ -174,7 +174,8 @@ class Handlers:
             error = PaperError(
                 outcome.code or "strategy_failed",
                 f"strategy {self._record(session_id).spec.strategy} could not be started: {outcome.error}",
-                "mend the strategy and start it again; nothing was left running",
+                ("correct the strategy" if outcome.code == "strategy_failed" else "correct the arguments")
+                + " and start it again; nothing was left running",
             )
         elif run is not None and run.process is None and self._zygote.state == "unavailable":
             self._manager.abandon(session_id)

@@ -14,8 +14,9 @@ from jesse_paperd.store.candle_file import MINUTE
 from jesse_paperd.store.candles import ReplayedCandles
 from jesse_paperd.store.layout import Layout
 from jesse_paperd.store.registry import now_ms
+from jesse_paperd.store.snapshot import take_snapshot
 from jesse_paperd.store.spec import SessionSpec, jesse_timeframe, versions_here
-from jesse_paperd.store.strategy_source import find, take_snapshot
+from jesse_paperd.store.strategy_source import find
 from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.protocol import PaperStart
 

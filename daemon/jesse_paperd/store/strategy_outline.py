@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
+from jesse_paperd.store.input_file import LONGEST_TEXT, read_input_file
+from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.protocol import Hyperparameter, Strategy
 
 
@@ -15,9 +18,14 @@ def outline(project: Path, name: str) -> Strategy:
     """
     file = project / "strategies" / name / "__init__.py"
     try:
-        tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError) as error:
-        return Strategy(name=name, problem=f"{type(error).__name__}: {error}"[:500])
+        tree = ast.parse(read_input_file(file, "the strategy", LONGEST_TEXT))
+    except PaperError as error:
+        return Strategy(name=name, problem=error.message)
+    except SyntaxError as error:
+        return Strategy(name=name, problem=f"{file.relative_to(project)}, line {error.lineno}: {error.msg}")
+    except ValueError as error:
+        return Strategy(name=name, problem=f"{file.relative_to(project)}: {error}"[:500])
+    constants = _constants(tree)
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     strategy = next((node for node in classes if node.name == name), classes[-1] if classes else None)
     if strategy is None:
@@ -26,7 +34,7 @@ def outline(project: Path, name: str) -> Strategy:
     return Strategy(
         name=name,
         description=_first_paragraph(ast.get_docstring(strategy) or ast.get_docstring(tree)),
-        hyperparameters=_hyperparameters(methods.get("hyperparameters")),
+        hyperparameters=_hyperparameters(methods.get("hyperparameters"), constants),
         goes_short="go_short" in methods,
     )
 
@@ -35,40 +43,68 @@ def _first_paragraph(text: str | None) -> str:
     return " ".join((text or "").split("\n\n")[0].split())[:500]
 
 
-def _hyperparameters(method: ast.FunctionDef | None) -> list[Hyperparameter]:
+def _constants(tree: ast.Module) -> dict[str, Any]:
+    """The module's own names for literal values."""
+    found = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found[node.targets[0].id] = _literal(node.value, {})
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _hyperparameters(method: ast.FunctionDef | None, constants: dict[str, Any]) -> list[Hyperparameter]:
     """The dictionaries in the list that `hyperparameters` returns."""
     found = []
     for node in ast.walk(method) if method is not None else ():
         if not isinstance(node, ast.Dict):
             continue
         values = {
-            key.value: _literal(value)
+            key.value: value
             for key, value in zip(node.keys, node.values, strict=True)
             if isinstance(key, ast.Constant) and isinstance(key.value, str)
         }
-        name = values.get("name")
-        if isinstance(name, str):
+        told = {key: _literal(value, constants) for key, value in values.items()}
+        if isinstance(told.get("name"), str):
             found.append(
                 Hyperparameter(
-                    name=name,
-                    type=str(values.get("type") or ""),
-                    default=values.get("default"),
-                    min=_number(values.get("min")),
-                    max=_number(values.get("max")),
+                    name=told["name"],
+                    type=_type(values.get("type")),
+                    default=_scalar(told.get("default")),
+                    min=_number(told.get("min")),
+                    max=_number(told.get("max")),
+                    options=_options(told.get("options")),
                 )
             )
     return found
 
 
-def _literal(node: ast.expr) -> float | str | bool | None:
-    if isinstance(node, ast.Name):  # int, float: the types that Jesse's hyperparameters have
+def _type(node: ast.expr | None) -> str:
+    """The type's name, whether it is given as `int` or as a text."""
+    if isinstance(node, ast.Name):
         return node.id
+    value = _literal(node, {}) if node is not None else None
+    return value.strip("'\"") if isinstance(value, str) else ""
+
+
+def _literal(node: ast.expr, constants: dict[str, Any]) -> Any:
+    """The value of a literal, or of one of the module's constants; None for what is computed."""
+    if isinstance(node, ast.Name):
+        return constants.get(node.id)
     try:
-        value = ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError):
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
+
+
+def _scalar(value: Any) -> int | float | str | bool | None:
     return value if isinstance(value, bool | int | float | str) else None
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _number(value: Any) -> int | float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _options(value: Any) -> list[int | float | str | bool] | None:
+    if not isinstance(value, list | tuple):
+        return None
+    return [option for option in value if isinstance(option, bool | int | float | str)]

@@ -65,7 +65,8 @@ def failure_of(error: BaseException, snapshot: Path) -> dict[str, Any]:
             "function": function,
             "source": storable(linecache.getline(file, line or 0).strip(), _LONGEST_LINE),
         }
-    told["traceback"] = traceback_of(error, snapshot)
+    if any(_is_shown(file, snapshot) for file, _ in _frames(error)):
+        told["traceback"] = traceback_of(error, snapshot)
     return told
 
 

@@ -64,6 +64,7 @@ __all__ = [
     "order_statuses",
     "order_types",
     "prepare_strategy",
+    "router",
     "save_balance",
     "store",
     "update_active_orders",

@@ -41,8 +41,9 @@ from jesse_paperd.store.candles import Candles
 from jesse_paperd.store.journal import Facts, Journal, JournalReader, Outcome, Progress
 from jesse_paperd.store.layout import Layout, SessionFiles
 from jesse_paperd.store.registry import Intents, now_ms
+from jesse_paperd.store.snapshot import digest_of
 from jesse_paperd.store.spec import SessionSpec, versions_here
-from jesse_paperd.store.strategy_source import digest_of
+from jesse_paperd.trading.advice import with_advice
 from jesse_paperd.trading.blame import failure_of, is_the_strategys, last_line, place_in
 from jesse_paperd.trading.continuation import Continuation
 from jesse_paperd.trading.engine import Engine, EngineSettings
@@ -191,6 +192,8 @@ class Session:
         return self._follow(intents, doorbell, on_progress)
 
     def _create_engine(self, warmup: dict[str, Any]) -> Engine:
+        # As under Jesse, a strategy finds the project's files relative to where it runs.
+        os.chdir(self._files.strategy)
         try:
             with self._strategys_turn():
                 strategy = load_strategy(self._files.strategy, self._spec.strategy)
@@ -304,7 +307,7 @@ class Session:
         except (Exception, CandleTimeout, SystemExit) as error:
             if not isinstance(error, CandleTimeout) and not is_the_strategys(error, self._files.strategy):
                 raise
-            raise _StrategyFailed(PaperError("strategy_failed", last_line(error)), error) from error
+            raise _StrategyFailed(PaperError("strategy_failed", with_advice(last_line(error), error)), error) from error
         finally:
             self._busy = None
 
@@ -365,18 +368,19 @@ class Session:
     def _fail(self, failure: _StrategyFailed) -> Outcome:
         told = failure_of(failure.cause, self._files.strategy)
         told["error"] = failure.error.message
-        place = place_in(told)
-        message = f"{failure.error.message} ({place})" if place else failure.error.message
-        log.error("the session failed: %s\n%s", message, told["traceback"])
+        place, hint = place_in(told), failure.error.hint
+        message = failure.error.message + (f" ({place})" if place else "") + (f"; {hint}" if hint else "")
+        tracebacks = [told["traceback"]] if "traceback" in told else []
+        log.error("the session failed: %s", "\n".join([message, *tracebacks]))
         outcome = Outcome(ended_at=now_ms(), reason="failed", error=message, code=failure.error.code)
         events: list[tuple[str, dict[str, object]]] = [("failed", told)]
         if not self._replayed:
-            return self._end_without_engine(outcome, events, told["traceback"])
-        self._commit(events, outcome, [told["traceback"]])
+            return self._end_without_engine(outcome, events, tracebacks)
+        self._commit(events, outcome, tracebacks)
         return outcome
 
     def _end_without_engine(
-        self, outcome: Outcome, events: Sequence[tuple[str, dict[str, object]]] = (), *errors: str
+        self, outcome: Outcome, events: Sequence[tuple[str, dict[str, object]]] = (), errors: Sequence[str] = ()
     ) -> Outcome:
         """End with what the journal has: there is no engine, or it is not where the journal is."""
         progress = self._stored or Progress(leverage=self._spec.leverage)
@@ -447,6 +451,7 @@ def engine_settings(spec: SessionSpec) -> EngineSettings:
         hyperparameters=spec.hyperparameters,
         seed=spec.seed,
         gap_policy=spec.gap_policy,
+        hyperparameters_as_given=not spec.versions,
     )
 
 

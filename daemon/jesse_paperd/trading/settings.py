@@ -28,6 +28,8 @@ class EngineSettings:
     hyperparameters: dict[str, Any] | None
     seed: int
     gap_policy: Literal["skip", "fill"]
+    #: Take the hyperparameters unchecked: those of a session that an earlier version started.
+    hyperparameters_as_given: bool = False
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -13,9 +13,12 @@ from typing import Any
 
 from jesse.exceptions import InvalidRoutes, InvalidStrategy, RouteNotFound
 
+from jesse_paperd.trading.advice import with_advice
 from jesse_paperd.trading.blame import last_line
-from jesse_paperd.trading.jesse_core import Strategy, prepare_strategy
+from jesse_paperd.trading.hyperparameters import checked, problems_of_declaration
+from jesse_paperd.trading.jesse_core import Strategy, prepare_strategy, router
 from jesse_paperd.trading.settings import EngineSettings
+from jesse_paperd.trading.strategy_check import problems_of
 from jesse_paperd.wire.errors import PaperError
 
 # What Jesse keeps of a chart line in its live mode; here it also bounds the executed orders drawn on the chart.
@@ -29,8 +32,8 @@ def load_strategy(snapshot_root: Path, name: str) -> type:
     not used: it rewrites the file when the names differ. Nothing is written, not even bytecode.
 
     Raises:
-        PaperError: `strategy_failed` when the import raises, no class or several are found, or it lacks a mandatory
-            method.
+        PaperError: `strategy_failed` when the import raises, no class or several are found, or hooks are missing or
+            such that Jesse cannot call them: all of them at once.
     """
     package = f"strategies.{name}"
     root = str(snapshot_root)
@@ -42,19 +45,17 @@ def load_strategy(snapshot_root: Path, name: str) -> type:
     wrote_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         found = importlib.import_module(package)
-    except Exception as error:
-        raise PaperError("strategy_failed", f"strategy '{name}' could not be imported: {last_line(error)}") from error
-    except SystemExit as error:
-        raise PaperError("strategy_failed", f"strategy '{name}' ended the process while it was imported") from error
+    except (Exception, SystemExit) as error:
+        message = f"strategy '{name}' could not be imported: {last_line(error)}"
+        raise PaperError("strategy_failed", with_advice(message, error)) from error
     finally:
         sys.dont_write_bytecode = wrote_bytecode
     strategy = _strategy_of(found, name)
-    missing = sorted(getattr(strategy, "__abstractmethods__", ()))
-    if missing:
-        raise PaperError(
-            "strategy_failed",
-            f"strategy '{name}' lacks the mandatory method{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
-        )
+    problems = problems_of(strategy, snapshot_root)
+    if missing := sorted(getattr(strategy, "__abstractmethods__", ())):
+        problems.insert(0, f"it lacks the mandatory method{'s' if len(missing) > 1 else ''} {', '.join(missing)}")
+    if problems:
+        raise _cannot_be_run(name, problems)
     return strategy
 
 
@@ -136,25 +137,38 @@ def create_strategy(settings: EngineSettings) -> Any:
     Raises:
         PaperError: `strategy_failed`, `invalid_argument`.
     """
+    name = settings.strategy_name
     try:
         strategy = prepare_strategy(None)
-        declared = [parameter["name"] for parameter in strategy.hyperparameters()]
+        declared = strategy.hyperparameters()
     except Exception as error:
+        # Jesse has read them already, and trips over what is wrong with them.
+        if problems := _problems_of_declaration_of(router.routes[0].strategy):
+            raise _cannot_be_run(name, problems) from None
         cause = error.__context__ if type(error).__name__ == "InvalidStrategy" and error.__context__ else error
-        raise PaperError(
-            "strategy_failed", f"strategy '{settings.strategy_name}' could not be created: {last_line(cause)}"
-        ) from error
-    strategy.name = settings.strategy_name
+        message = f"strategy '{name}' could not be created: {last_line(cause)}"
+        raise PaperError("strategy_failed", with_advice(message, cause)) from error
+    if problems := problems_of_declaration(declared):
+        raise _cannot_be_run(name, problems)
+    strategy.name = name
     if settings.hyperparameters:
-        unknown = sorted(set(settings.hyperparameters) - set(declared))
-        if declared and unknown:
-            raise PaperError(
-                "invalid_argument",
-                f"hyperparameters: '{settings.strategy_name}' has no {', '.join(map(repr, unknown))}",
-                f"it has {', '.join(map(repr, declared))}",
-            )
-        strategy.hp = {**(strategy.hp or {}), **settings.hyperparameters}
+        given = settings.hyperparameters
+        if not settings.hyperparameters_as_given:
+            given = checked(name, declared, given)
+        strategy.hp = {**(strategy.hp or {}), **given}
     return strategy
+
+
+def _problems_of_declaration_of(strategy: Any) -> list[str]:
+    try:
+        declared = strategy.hyperparameters()
+    except Exception:  # noqa: BLE001 - the strategy's own code; what it raised is told as it is
+        return []
+    return problems_of_declaration(declared)
+
+
+def _cannot_be_run(name: str, problems: list[str]) -> PaperError:
+    return PaperError("strategy_failed", f"strategy '{name}' cannot be run: {'; '.join(problems)}")
 
 
 def _no_such_candles(strategy: Any, exchange: str, symbol: str, timeframe: str) -> str:

@@ -36,8 +36,7 @@ def main(arguments: dict[str, Any]) -> int:
     """Verify a session. `arguments`: `home`, `session_id`, `verify` (the journal's copy) and `result` (a file)."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     layout = Layout(Path(arguments["home"]))
-    # Its working directory is never a Jesse project's.
-    os.chdir(layout.zygote)
+    os.chdir(layout.session(arguments["session_id"]).strategy)  # where the session runs
     try:
         finding = Finding(_verify(layout, arguments["session_id"], Path(arguments["verify"])))
     except PaperError as error:

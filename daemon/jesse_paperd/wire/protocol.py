@@ -755,13 +755,14 @@ class Events(Answer, tag="events", frozen=True):
 
 
 class Hyperparameter(Struct, kw_only=True, frozen=True):
-    """A hyperparameter as the strategy's source declares it."""
+    """A hyperparameter as the strategy's source declares it; what is computed there is null."""
 
     name: str
     type: str = ""
-    default: float | str | bool | None = None
-    min: float | None = None
-    max: float | None = None
+    default: int | float | str | bool | None = None
+    min: int | float | None = None
+    max: int | float | None = None
+    options: list[int | float | str | bool] | None = None
 
 
 class Strategy(Struct, kw_only=True, frozen=True):
