@@ -18,7 +18,7 @@ import msgspec
 from jesse_paperd.config import Limits
 from jesse_paperd.process.identity import Identity, watch
 from jesse_paperd.process.zygote import Zygote, ZygoteDied, ZygoteUnavailable
-from jesse_paperd.service.supervision import Process
+from jesse_paperd.service.supervision import Process, how_it_ended
 from jesse_paperd.store import journal
 from jesse_paperd.store.layout import Layout
 from jesse_paperd.store.sqlite import copy_database
@@ -157,8 +157,11 @@ class Verifier:
         async with self._turns:
             try:
                 await asyncio.to_thread(copy_database, self._layout.session(session_id).journal, copy, journal.VERSION)
-                await self._live(session_id, await self._zygote.fork(arguments, log, self._limits.of_process()))
-                return self._read(session_id, result, log)
+                identity = await self._zygote.fork(arguments, log, self._limits.of_process())
+                await self._live(session_id, identity)
+                if result.exists():
+                    return self._read(session_id, result)
+                raise _no_result(session_id, log, how_it_ended(await self._zygote.exit_status(identity)))
             except (ZygoteUnavailable, ZygoteDied) as error:
                 raise PaperError("engine_unavailable", f"the engine cannot verify now: {error}") from error
             except (OSError, sqlite3.Error) as error:
@@ -187,16 +190,8 @@ class Verifier:
             process.send_signal(signal.SIGKILL)
             process.close()
 
-    def _read(self, session_id: str, result: Path, log: Path) -> wire.Verified:
-        try:
-            finding = msgspec.json.decode(result.read_bytes(), type=_Finding)
-        except FileNotFoundError:
-            last = (log.read_text(errors="replace").strip().splitlines() or ["no word"])[-1]
-            raise PaperError(
-                "strategy_failed",
-                f"verifying {session_id} ended without a result: {last[:500]}",
-                "the limits of a session's process, limits.memory_mib and limits.cpu_seconds, hold for it too",
-            ) from None
+    def _read(self, session_id: str, result: Path) -> wire.Verified:
+        finding = msgspec.json.decode(result.read_bytes(), type=_Finding)
         found = finding.verification
         if found is None:
             raise PaperError(finding.code, finding.message)
@@ -214,3 +209,12 @@ class Verifier:
             limits=found.limits,
             method_reason=found.method_reason,
         )
+
+
+def _no_result(session_id: str, log: Path, how: str) -> PaperError:
+    last = (log.read_text(errors="replace").strip().splitlines() or ["it left no word"])[-1]
+    return PaperError(
+        "strategy_failed",
+        f"verifying {session_id} came to no result, {how}: {last[:500]}",
+        "the limits of a session's process hold for it too: limits.memory_mib and limits.cpu_seconds",
+    )
