@@ -195,7 +195,7 @@ class Handlers:
         if taken >= self._config.limits.sessions:
             raise PaperError(
                 "too_many_sessions",
-                f"{taken} sessions run or are being started, and the limit is {self._config.limits.sessions}",
+                f"{taken} sessions run, which is the limit",
                 "stop one with paper_stop, or raise limits.sessions in the daemon's configuration",
             )
         self._coming += 1
