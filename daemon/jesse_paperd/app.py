@@ -91,6 +91,7 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
         chore.cancel()
     serving.cancel()
     await server.close(_GRACE_SECONDS)
+    await handlers.close()
     await manager.close()
     await feed.close()
     zygote.close()

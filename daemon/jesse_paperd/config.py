@@ -16,6 +16,9 @@ from jesse_paperd.store.input_file import read_toml
 from jesse_paperd.wire.endpoint import default_endpoint, default_home, socket_file
 from jesse_paperd.wire.errors import PaperError
 
+#: Beyond the limit of CPU seconds a session may end itself; after so many more the kernel kills it.
+_CPU_GRACE_SECONDS = 5
+
 
 class RestartPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a session that died is started again."""
@@ -40,6 +43,17 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory_mib: Annotated[int, Meta(ge=0)] = 0
     #: CPU seconds of a session process.
     cpu_seconds: Annotated[int, Meta(ge=0)] = 0
+    #: Seconds a verification may take; beyond them it is ended.
+    verify_seconds: Annotated[float, Meta(ge=0, le=86400)] = 1800.0
+
+    def of_process(self) -> dict[str, tuple[int, int]]:
+        """The resource limits of a process with a strategy in it: the constant's name → (soft, hard)."""
+        limits = {}
+        if self.memory_mib:
+            limits["RLIMIT_AS"] = (self.memory_mib * 2**20, self.memory_mib * 2**20)
+        if self.cpu_seconds:
+            limits["RLIMIT_CPU"] = (self.cpu_seconds, self.cpu_seconds + _CPU_GRACE_SECONDS)
+        return limits
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -37,6 +37,8 @@ from jesse_paperd.wire.endpoint import default_home
 from jesse_paperd.wire.errors import PaperError
 
 _EVERYTHING = 10**9
+#: Fields of the answer to a start that say nothing of a run in the foreground.
+_NOT_OF_A_RUN = ("kind", "hint", "already_existed", "strategy_changed")
 
 
 class Interruption:
@@ -162,7 +164,7 @@ def _report(layout: Layout, spec: SessionSpec, outcome: Outcome, task: dict[str,
     if task["json"]:
         told = msgspec.to_builtins(session)
         document = {
-            "session": {name: told[name] for name in told if name not in ("kind", "hint", "already_existed")}
+            "session": {name: told[name] for name in told if name not in _NOT_OF_A_RUN}
             | {"stop_reason": stopped.stop_reason, "stopped_at": stopped.stopped_at},
             "final_metrics": stopped.final_metrics,
             "trades": trades.trades,

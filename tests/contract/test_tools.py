@@ -148,7 +148,7 @@ def test_results_have_the_fields_of_the_requirements(listed, name: str):
 
 def test_the_tools_are_the_operations_and_the_daemon_handles_each_and_gives_the_answer_promised():
     # A report is a file for people, which the CLI writes; what takes space is the operator's business.
-    others = {p.Ping, p.PaperReport, p.PaperArchiveSession, p.PaperDiskUse}
+    others = {p.Ping, p.PaperReport, p.PaperArchiveSession, p.PaperRestoreSession, p.PaperDiskUse}
     assert {tool.operation for tool in TOOLS} == set(p.REQUESTS.values()) - others
     for tool in TOOLS:
         assert get_type_hints(getattr(Handlers, tool.name))["return"] is tool.answer

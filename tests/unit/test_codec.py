@@ -35,7 +35,7 @@ def test_a_request_tells_an_older_daemon_nothing_that_it_need_not_know():
 
 @pytest.mark.parametrize("cls", p.REQUESTS.values(), ids=list(p.REQUESTS))
 def test_a_field_that_is_left_out_arrives_with_its_default(cls: type[p.Operation]):
-    examples = {"session_id": "a", "session_ids": ["a", "b"], "strategy": "S", "symbol": "BTC-USDT"}
+    examples = {"session_id": "a", "session_ids": ["a", "b"], "strategy": "S", "symbol": "BTC-USDT", "path": "/a"}
     body = cls(**{name: value for name, value in examples.items() if name in cls.__struct_fields__})
     assert decode_request(encode_request("7", body)).body == body
 

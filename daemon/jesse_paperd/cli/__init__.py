@@ -67,6 +67,7 @@ SECTIONS: dict[str, list[click.Command]] = {
         candles.candles,
         maintenance.disk,
         maintenance.archive,
+        maintenance.restore,
         maintenance.delete,
         diagnostics.ping,
         diagnostics.raw,
@@ -85,6 +86,10 @@ COMMANDS = {
     "paper_get_events": "events",
     "paper_get_logs": "logs",
     "paper_health": "health",
+    "paper_get_metrics": "metrics",
+    "paper_get_trades": "trades",
+    "paper_get_equity": "equity",
+    "paper_delete_session": "delete",
 }
 
 

@@ -1,8 +1,9 @@
-"""disk, archive, delete: what ended sessions take, and what to do with it."""
+"""disk, archive, restore, delete: what sessions take, and what to do with it."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -38,7 +39,8 @@ def disk(as_json: bool) -> None:
 def archive(session_id: str, as_json: bool) -> None:
     """Pack SESSION, running or ended, into one file in the daemon's home.
 
-    It holds the ledger as a SQLite file, the log, the strategy as it was and the replayed candles.
+    It holds the ledger as a SQLite file, the log, the strategy as it was and the replayed candles. `restore` brings it
+    back.
 
     \b
     jesse-paper archive paper_0123456789ab
@@ -47,6 +49,27 @@ def archive(session_id: str, as_json: bool) -> None:
     if as_json:
         return print_json(archived)
     click.echo(f"{archived.path}  {archived.size_mb:,.1f} MB")
+    return None
+
+
+@click.command(short_help="Bring a session back from its archive.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@json_option
+def restore(file: Path, as_json: bool) -> None:
+    """Bring a session back from its archive FILE, under its own id, as it was when it was archived.
+
+    An ended session can be looked at as before; one that ran goes on from where it was. The archive holds the strategy,
+    which is run: restore only what you trust. There must be no session of this id.
+
+    \b
+    jesse-paper restore ~/.jesse-paper/archives/paper_0123456789ab.tar.gz
+    """
+    restored = ask(wire.PaperRestoreSession, {"path": str(file.absolute())}, timeout=300)
+    if as_json:
+        return print_json(restored)
+    click.echo(f"{restored.session_id}  restored, {restored.status}")
+    if restored.hint:
+        click.echo(restored.hint, err=True)
     return None
 
 
@@ -61,6 +84,7 @@ def delete(session_id: str, yes: bool, as_json: bool) -> None:
     jesse-paper delete paper_0123456789ab --yes
     """
     if not yes:
+        ask(wire.PaperStatus, {"session_id": session_id})  # one that is not there need not be asked about
         if not sys.stdin.isatty():
             raise PaperError("invalid_argument", f"{session_id} would be gone for good", "say --yes to mean it")
         click.confirm(f"Delete {session_id} and everything about it?", abort=True)

@@ -107,38 +107,49 @@ def start(as_json: bool, follows: bool | None, **values: Any) -> None:
     arguments = trading_arguments(values)
     with waiting(f"Starting {values['strategy']} on {values['symbol']} …"):
         started = ask(wire.PaperStart, arguments, timeout=90)
-    _show(started, follows, as_json)
+    note = "this session was there already: nothing was started" if started.already_existed else ""
+    _show(started, follows, as_json, note)
 
 
 @click.command()
 @click.argument("session_id", metavar="SESSION", shell_complete=complete_sessions)
 @click.option("--continue", "goes_on", is_flag=True, help="Go on with a session that the daemon gave up.")
-@click.option("--new-session-id", help="Id of the new session.")
+@click.option("--new-session-id", help="Id of the new session, which may then run beside SESSION. [default: SESSION-2]")
 @follow_option
 @json_option
 def restart(session_id: str, goes_on: bool, new_session_id: str | None, follows: bool | None, as_json: bool) -> None:
-    """Start another session with the settings of SESSION.
+    """Start another session with the settings of SESSION, which must have ended, and the strategy as it is now.
+
+    With --new-session-id it may still run: the other one then runs beside it.
 
     \b
-    jesse-paper restart paper_0123456789ab
-    jesse-paper restart paper_0123456789ab --continue
+    jesse-paper restart sma                          # starts sma-2
+    jesse-paper restart sma --new-session-id sma-b   # beside it
+    jesse-paper restart sma --continue               # sma itself, where the daemon had given it up
     """
     arguments = {
         "session_id": session_id,
         "mode": "continue" if goes_on else "new",
         "new_session_id": new_session_id,
     }
-    with waiting(f"Starting again what {session_id} traded …"):
+    with waiting(f"Going on with {session_id} …" if goes_on else f"Starting again what {session_id} traded …"):
         started = ask(wire.PaperRestart, arguments, timeout=90)
-    _show(started, follows, as_json)
+    if goes_on:
+        note = "the same session: it goes on from where the daemon had given it up"
+    elif started.already_existed:
+        note = "this session was there already: nothing was started"
+    else:
+        changed = "the strategy's code has changed since" if started.strategy_changed else "of the same strategy code"
+        note = f"another session than {session_id}, {changed}"
+    _show(started, follows, as_json, note)
 
 
-def _show(started: wire.Started, follows: bool | None, as_json: bool) -> None:
+def _show(started: wire.Started, follows: bool | None, as_json: bool, note: str) -> None:
     """Say what was started; follow it where that was asked for, or where somebody looks at a replay."""
     on_terminal = sys.stdout.isatty() and not as_json
     session = started.session_id
     if on_terminal:
-        describe(started)
+        describe(started, note)
     replay = started.feed != "live"
     if follows is None:
         follows = on_terminal and sys.stderr.isatty() and replay
@@ -173,8 +184,8 @@ def _raise_failure(session: str) -> NoReturn:
     raise PaperError("strategy_failed", f"{session} failed: {error}", f"jesse-paper logs {session}")
 
 
-def describe(started: wire.Started) -> None:
-    """What a session trades, in one block."""
+def describe(started: wire.Started, note: str = "") -> None:
+    """What a session trades, in one block, with a note of what was done."""
     quote = started.symbol.rpartition("-")[2]
     leverage = f", {started.leverage:g}× {started.leverage_mode}" if started.leverage > 1 else ""
     feed = "live, the exchange's own candles"
@@ -193,7 +204,7 @@ def describe(started: wire.Started) -> None:
             "warm-up": f"{started.warmup_candles:,} candles before the first decision",
             "account": f"{started.starting_balance:,.2f} {quote}{leverage}, fee {100 * started.fee:g} % of a fill",
             "mode": "paper: real candles, simulated money",
-            "note": "this session was there already: nothing was started" if started.already_existed else "",
+            "note": note,
         },
         title=" ",
     )

@@ -15,6 +15,7 @@ import os
 import time
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from jesse_paperd.process.identity import Identity, identify
 
@@ -25,6 +26,19 @@ _LONGEST_WORDS = 600
 
 class LeaseHeld(Exception):
     """Another living process holds the lease."""
+
+
+#: A process that a strategy forks shares its locks, and would hold them beyond this one's death. What is once
+#: registered to be done at a fork stays registered: so it is one function, for whatever leases there are.
+_held: WeakSet[Lease] = WeakSet()
+
+
+def _release_all() -> None:
+    for lease in list(_held):
+        lease.release()
+
+
+os.register_at_fork(after_in_child=_release_all)
 
 
 class Lease:
@@ -42,8 +56,7 @@ class Lease:
         except BlockingIOError:
             os.close(self._fd)
             raise LeaseHeld(f"{path} is held by {holder(path)}") from None
-        # A process that the strategy forks shares the lock, and would hold it beyond this one's death.
-        os.register_at_fork(after_in_child=self.release)
+        _held.add(self)
         me = identify(os.getpid())
         assert me is not None
         self._identity = me

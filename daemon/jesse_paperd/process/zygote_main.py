@@ -42,7 +42,7 @@ def serve(channel: socket.socket, module_name: str, parent: int) -> int:
     """Import the module, then fork on request until the channel closes."""
     # Terminal interrupts and the daemon's own stop must not end it or its forks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with(parent)
+    die_with(parent)
     try:
         module = importlib.import_module(module_name)
         threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208
@@ -100,14 +100,14 @@ def _reaped() -> Iterator[tuple[int, int]]:
             yield ended[0], os.waitstatus_to_exitcode(ended[1])
 
 
-def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies: amid an import of seconds it would not see the channel.
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies: busy with something else, it would not notice.
 
     Forks of this process do not inherit that.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        sys.exit("the daemon died before its zygote began")
+        sys.exit("the process that this one belongs to died before it began")
 
 
 def _become_session(main: Callable[[dict[str, Any]], int], request: dict[str, Any]) -> None:

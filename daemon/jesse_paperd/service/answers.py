@@ -17,6 +17,7 @@ from jesse_paperd.analytics.trades import trade_of
 from jesse_paperd.market.status import MarketState
 from jesse_paperd.process import identity, lease
 from jesse_paperd.service.ledgers import Ledger, Ledgers
+from jesse_paperd.service.start_hints import hint_of_start
 from jesse_paperd.store.candle_file import Rows
 from jesse_paperd.store.candle_source import open_candles
 from jesse_paperd.store.journal import OrderRow, Outcome, PositionRow, Progress
@@ -37,6 +38,7 @@ class ProcessView:
     reason: str = ""
     next_try: float | None = None
     markets: tuple[MarketState, ...] = ()
+    feed_trouble: str = ""
     feed_down_since: int | None = None  # milliseconds
     ends: tuple[ProcessEnd, ...] = ()
 
@@ -73,16 +75,6 @@ class Answers:
     def started(self, record: Record, view: ProcessView, already_existed: bool) -> wire.Started:
         spec = record.spec
         status, outcome = self._state(record, view)
-        hint = ""
-        if outcome is not None and outcome.reason == "failed":
-            hint = f"it failed: {outcome.error}; see paper_status"
-        elif status in ("stopped", "failed"):
-            hint = "this session has ended; start another one under another session_id"
-        elif status == "starting" and spec.live_from is not None and not view.reason:
-            refused = next((market.reason for market in view.markets if market.state == "refused"), "")
-            hint = refused or "it trades from the next candle on, once it is warm: paper_status shows how far it is"
-        elif status != "running":
-            hint = "it is not running yet: ask paper_status in a moment" + (f" ({view.reason})" if view.reason else "")
         return wire.Started(
             session_id=spec.session_id,
             status=status,
@@ -100,7 +92,7 @@ class Answers:
             feed=spec.feed,
             speed=spec.speed,
             already_existed=already_existed,
-            hint=hint,
+            hint=hint_of_start(record, status, outcome, already_existed, view.reason, view.feed_trouble),
         )
 
     def final(self, record: Record, outcome: Outcome | None, failure: str = "") -> wire.Stopped:

@@ -82,6 +82,16 @@ class FeedKeeper:
         """What is known of a live session's markets."""
         return [s for symbol in spec.symbols if (s := self.markets.get((spec.market, symbol))) is not None]
 
+    def trouble_of(self, spec: SessionSpec) -> str:
+        """Why a live session's candles cannot be had now, in words; empty where nothing is known to be wrong."""
+        for market in self.states_of(spec):
+            if market.state in ("stale", "refused"):
+                return market.reason
+        exchange = self.exchanges.get(spec.market)
+        if exchange is not None and exchange.state != "up":
+            return f"{spec.market} {exchange.reason}"
+        return ""
+
     def sessions_on(self, exchange: str, symbol: str) -> int:
         """How many sessions follow a market."""
         return sum(spec.market == exchange and symbol in spec.symbols for spec in self._followers.values())

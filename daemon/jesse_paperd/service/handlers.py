@@ -6,28 +6,32 @@ There are two kinds of them: readers, for questions that must be answered at onc
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import logging
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
-from weakref import WeakValueDictionary
 
 import msgspec
 
 import jesse_paperd
 from jesse_paperd.config import Config
 from jesse_paperd.process.zygote import Zygote
+from jesse_paperd.service import archives
 from jesse_paperd.service.answers import Answers, ProcessView, stopped_from
 from jesse_paperd.service.daemon_health import daemon_health
 from jesse_paperd.service.feed import FeedKeeper
-from jesse_paperd.service.maintenance import Retention, archive, bytes_in, disk_use, sweep_candle_files
+from jesse_paperd.service.maintenance import Retention, bytes_in, disk_use, sweep_candle_files
 from jesse_paperd.service.manager import SessionManager
 from jesse_paperd.service.preparation import new_session_id, prepare, whole_leverage
+from jesse_paperd.service.serial import Lines, Requests
+from jesse_paperd.service.start_hints import failed_before
 from jesse_paperd.service.supervision import read_outcome, read_progress
 from jesse_paperd.service.verification import Verifier
 from jesse_paperd.store.layout import Layout
@@ -70,10 +74,13 @@ class Handlers:
         self._answers = answers
         self._readers = readers
         self._loaders = loaders
-        self._verifier = Verifier(layout, zygote)
+        self._verifier = Verifier(layout, zygote, config.limits)
+        self._requests = Requests(registry)
+        self._lines = Lines()
+        #: Sessions that will run, once what must be done before is done; and those whose candles may come meanwhile.
+        self._coming = 0
+        self._arriving = 0
         self._started_at = now_ms()
-        #: By session; a lock lasts for as long as someone holds it or waits for it.
-        self._starting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._handlers: dict[type[wire.Operation], Callable[[Any, str], Awaitable[wire.Answer]]] = {
             wire.Ping: self.ping,
             wire.PaperStart: self.paper_start,
@@ -97,6 +104,7 @@ class Handlers:
             wire.PaperHealth: self.paper_health,
             wire.PaperDeleteSession: self.paper_delete_session,
             wire.PaperArchiveSession: self.paper_archive_session,
+            wire.PaperRestoreSession: self.paper_restore_session,
             wire.PaperDiskUse: self.paper_disk_use,
         }
 
@@ -112,12 +120,12 @@ class Handlers:
         handler = self._handlers[type(body)]
         if type(body) in wire.READ_ONLY:
             return await handler(body, request_id)
-        _, reply = self._registry.replied(request_id, body)
-        if reply is not None:
-            return reply
-        answer = await handler(body, request_id)
-        self._registry.answer(request_id, answer)  # type: ignore[arg-type]
-        return answer
+        return await self._requests.once(request_id, body, lambda: handler(body, request_id))
+
+    async def close(self) -> None:
+        """End what is under way: the next daemon goes on with what was asked, and verifications are asked for again."""
+        await self._requests.close()
+        await self._verifier.close()
 
     async def ping(self, _body: wire.Ping, _request_id: str) -> wire.Pong:
         return wire.Pong(
@@ -135,37 +143,77 @@ class Handlers:
         self, body: wire.PaperStart, request_id: str, request: wire.Operation | None = None
     ) -> wire.Started:
         """Start a session. `request` is what was really asked, where that is not `body` itself."""
-        # A retry while the first try is still under way waits for the same session.
         retried = self._registry.session_of(request_id)
         session_id = body.session_id or retried or new_session_id()
-        async with self._starting.setdefault(session_id, asyncio.Lock()):
-            existed = self._registry.get(session_id) is not None
-            if existed:
-                self._check_same(session_id, body)
-            else:
-                await self._add(session_id, body, request_id, request or body)
-                self._manager.start(session_id)
+        while True:
+            async with self._lines.of(session_id):
+                record = self._registry.get(session_id)
+                existed = record is not None
+                if record is None:
+                    record = await self._add(session_id, body, request_id, request or body)
+                elif retried is None:
+                    self._check_same(record, body)
+            # Out of the line, so that a stop need not wait for a live session's exchange.
             await self._manager.wait_running(session_id, self._config.start_seconds)
-            if not existed:
-                await self._refuse_what_never_ran(session_id)
-        record = self._record(session_id)
-        return await self._read(self._answers.started, record, self._view(session_id), existed and retried is None)
+            async with self._lines.of(session_id):
+                now = self._registry.get(session_id)
+                is_ours = now is not None and now.created_at == record.created_at
+                if now is not None and is_ours:
+                    if not existed or retried is not None:
+                        self._refuse_what_never_ran(session_id)
+                    return await self._started(now, existed and retried is None)
+            if not existed or retried is not None:
+                raise PaperError("session_not_found", f"session {session_id!r} was deleted while it was being started")
+            # Whoever started it was refused, or it is deleted: then this is the first.
 
-    async def _add(self, session_id: str, body: wire.PaperStart, request_id: str, request: wire.Operation) -> None:
-        if self._manager.running() >= self._config.limits.sessions:
+    async def _started(self, record: Record, already_existed: bool) -> wire.Started:
+        started = await self._read(self._answers.started, record, self._view(record.session_id), already_existed)
+        if already_existed and started.status == "failed":
+            raise failed_before(record, read_outcome(self._layout.session(record.session_id)))
+        return started
+
+    async def _add(self, session_id: str, body: wire.PaperStart, request_id: str, request: wire.Operation) -> Record:
+        """Make a session and have it run."""
+        with self._place(), self._arrival():
+            spec = await self._load(prepare, self._config, self._layout, body, session_id)
+            try:
+                self._registry.add(spec, _arguments(body), body.notes, request_id, request)
+            except BaseException:
+                shutil.rmtree(self._layout.session(session_id).root, ignore_errors=True)
+                raise
+            self._manager.start(session_id)
+        return self._record(session_id)
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[None]:
+        """Hold a place among the sessions that may run at once, until this one runs or it is clear that it will not.
+
+        Raises:
+            PaperError: `too_many_sessions`.
+        """
+        taken = self._manager.running() + self._coming
+        if taken >= self._config.limits.sessions:
             raise PaperError(
                 "too_many_sessions",
-                f"{self._manager.running()} sessions run, which is the limit",
+                f"{taken} sessions run, which is the limit",
                 "stop one with paper_stop, or raise limits.sessions in the daemon's configuration",
             )
-        spec = await self._load(prepare, self._config, self._layout, body, session_id)
+        self._coming += 1
         try:
-            self._registry.add(spec, _arguments(body), body.notes, request_id, request)
-        except BaseException:
-            shutil.rmtree(self._layout.session(session_id).root, ignore_errors=True)
-            raise
+            yield
+        finally:
+            self._coming -= 1
 
-    async def _refuse_what_never_ran(self, session_id: str) -> None:
+    @contextlib.contextmanager
+    def _arrival(self) -> Iterator[None]:
+        """Meanwhile there may be candles of a session that has no record yet: nothing sweeps them away."""
+        self._arriving += 1
+        try:
+            yield
+        finally:
+            self._arriving -= 1
+
+    def _refuse_what_never_ran(self, session_id: str) -> None:
         """A session that could not even begin is no session: say why and leave nothing."""
         files = self._layout.session(session_id)
         outcome, progress = read_outcome(files), read_progress(files)
@@ -188,31 +236,40 @@ class Handlers:
         self._answers.forget(session_id)
         raise error
 
-    def _check_same(self, session_id: str, body: wire.PaperStart) -> None:
-        record = self._record(session_id)
-        theirs, ours = msgspec.json.decode(_arguments(body)), msgspec.json.decode(record.arguments)
-        differing = [name for name in theirs if theirs[name] != ours.get(name)]
+    def _check_same(self, record: Record, body: wire.PaperStart) -> None:
+        """Refuse other arguments than the session's.
+
+        Raises:
+            PaperError: `conflict`.
+        """
+        ours = msgspec.json.decode(record.arguments, type=wire.PaperStart)
+        names = (name for name in body.__struct_fields__ if name != "session_id")
+        differing = [name for name in names if getattr(body, name) != getattr(ours, name)]
         if differing:
-            listed = ", ".join(f"{name} {ours.get(name)!r} (you sent {theirs[name]!r})" for name in differing)
+            listed = ", ".join(
+                f"{name} {_shown(getattr(ours, name))} (you sent {_shown(getattr(body, name))})" for name in differing
+            )
             raise PaperError(
                 "conflict",
-                f"session {session_id!r} exists already with {listed}",
+                f"session {record.session_id!r} exists already with {listed}",
                 "choose another session_id, or send the same arguments to get the same session",
             )
 
     async def paper_stop(self, body: wire.PaperStop, request_id: str) -> wire.Stopped:
-        record = self._record(body.session_id)
-        if record.final is None and record.failure is None:
-            self._registry.want_stopped(body.session_id, request_id, body)
-            await self._manager.stop(body.session_id)
-            record = self._record(body.session_id)
-        if record.final is None:
-            # Given up on: it ends here, with what its journal has.
-            outcome = read_outcome(self._layout.session(body.session_id))
-            final = await self._read(self._answers.final, record, outcome, "failed")
-            self._registry.end(body.session_id, now_ms(), msgspec.json.encode(final).decode())
-            return final
-        return stopped_from(record.final)
+        session_id = body.session_id
+        while True:
+            async with self._lines.of(session_id):
+                record = self._record(session_id)
+                if record.final is not None:
+                    return stopped_from(record.final)
+                if self._manager.run_of(session_id) is None:
+                    # Given up on: it ends here, with what its journal has.
+                    outcome = read_outcome(self._layout.session(session_id))
+                    final = await self._read(self._answers.final, record, outcome, "failed")
+                    self._registry.end(session_id, now_ms(), msgspec.json.encode(final).decode())
+                    return final
+                self._registry.want_stopped(session_id, request_id, body)
+            await self._manager.stop(session_id)
 
     async def paper_status(self, body: wire.PaperStatus, _request_id: str) -> wire.Status:
         record = self._record(body.session_id)
@@ -323,22 +380,93 @@ class Handlers:
         )
 
     async def paper_restart(self, body: wire.PaperRestart, request_id: str) -> wire.Started:
-        record = self._record(body.session_id)
         if body.mode == "new":
-            arguments = msgspec.json.decode(record.arguments, type=wire.PaperStart)
-            again = msgspec.structs.replace(arguments, session_id=body.new_session_id, notes=record.notes)
-            return await self.paper_start(again, request_id, body)
-        if record.failure is None or read_outcome(self._layout.session(body.session_id)) is not None:
+            return await self._start_again(body, request_id)
+        session_id = body.session_id
+        async with self._lines.of(session_id):
+            record = self._record(session_id)
+            if self._registry.session_of(request_id) is None:
+                self._check_continuable(record)
+                with self._place():
+                    self._registry.revive(session_id, request_id, body)
+                    self._manager.start(session_id)
+        await self._manager.wait_running(session_id, self._config.start_seconds)
+        started = await self._read(self._answers.started, self._record(session_id), self._view(session_id), True)
+        went_on = "the session goes on from where it was given up"
+        return msgspec.structs.replace(started, hint="; ".join(filter(None, (went_on, started.hint))))
+
+    def _check_continuable(self, record: Record) -> None:
+        """Refuse to go on with a session that was not given up.
+
+        Raises:
+            PaperError: `conflict` where it runs, `session_ended` where it has ended.
+        """
+        if self._manager.run_of(record.session_id) is not None:
+            doing = "being stopped" if record.desired == "stopped" else "running already"
             raise PaperError(
-                "session_ended" if record.ended_at is not None else "conflict",
-                f"session {body.session_id!r} was not given up, so there is nothing to continue",
-                "use mode 'new' for another session with the same settings",
+                "conflict",
+                f"session {record.session_id!r} is {doing}: there is nothing to continue",
+                "paper_status shows how it does",
             )
-        self._registry.revive(body.session_id, request_id, body)
-        self._manager.start(body.session_id)
-        await self._manager.wait_running(body.session_id, self._config.start_seconds)
+        if record.ended_at is not None or read_outcome(self._layout.session(record.session_id)) is not None:
+            raise PaperError(
+                "session_ended",
+                f"session {record.session_id!r} has ended, and an ended session is not continued",
+                "mode 'new' starts another session with the same settings",
+            )
+
+    async def _start_again(self, body: wire.PaperRestart, request_id: str) -> wire.Started:
+        """Another session with the settings of one that has ended, or beside one that runs, if that was said."""
         record = self._record(body.session_id)
-        return await self._read(self._answers.started, record, self._view(body.session_id), True)
+        named = body.new_session_id or self._registry.session_of(request_id)
+        if named == record.session_id:
+            raise PaperError(
+                "invalid_argument",
+                f"new_session_id: {named!r} is the session itself",
+                "name another one, or leave it out to have one made of it",
+            )
+        if named is None and self._manager.run_of(record.session_id) is not None:
+            raise PaperError(
+                "conflict",
+                f"session {record.session_id!r} has not ended",
+                "stop it first with paper_stop; or give new_session_id to have a second one beside it",
+            )
+        again = msgspec.structs.replace(
+            msgspec.json.decode(record.arguments, type=wire.PaperStart),
+            session_id=named or self._next_id(record.session_id),
+            notes=record.notes,
+        )
+        try:
+            started = await self.paper_start(again, request_id, body)
+        except PaperError as error:
+            if error.code not in ("invalid_argument", "candles_invalid", "strategy_not_found", "strategy_failed"):
+                raise
+            raise PaperError(
+                error.code,
+                f"session {record.session_id!r} cannot be started again with its settings: {error.message}",
+                error.hint,
+            ) from error
+        new = self._registry.get(started.session_id)
+        changed = new is not None and new.spec.strategy_digest != record.spec.strategy_digest
+        told = f"another session than {record.session_id}, with its settings" + (
+            "; the strategy's code has changed since" if changed else ""
+        )
+        return msgspec.structs.replace(
+            started, strategy_changed=changed, hint="; ".join(filter(None, (told, started.hint)))
+        )
+
+    def _next_id(self, session_id: str) -> str:
+        """An id for a session like this one: `sma`, `sma-2`, `sma-3`."""
+        stem, dash, number = session_id.rpartition("-")
+        if not (dash and number.isdecimal() and self._registry.get(stem) is not None):
+            stem = session_id
+        candidates = (f"{stem[: 63 - len(str(n))]}-{n}" for n in itertools.count(2))
+        return next(candidate for candidate in candidates if not self._is_taken(candidate))
+
+    def _is_taken(self, session_id: str) -> bool:
+        # Whoever starts one is in its line from the moment that it has the id.
+        is_known = self._lines.is_busy(session_id) or self._registry.get(session_id) is not None
+        return is_known or self._layout.session(session_id).root.exists()
 
     async def paper_verify(self, body: wire.PaperVerify, _request_id: str) -> wire.Verified:
         self._record(body.session_id)
@@ -361,21 +489,26 @@ class Handlers:
         return await self._read(daemon_health, self._layout, self._zygote, self._feed, self._started_at, states)
 
     async def paper_delete_session(self, body: wire.PaperDeleteSession, request_id: str) -> wire.Deleted:
-        record = self._record(body.session_id)
-        run = self._manager.run_of(body.session_id)
-        if run is not None and (record.desired != "stopped" or run.process is not None):
-            raise PaperError(
-                "conflict", f"session {body.session_id!r} has not ended", "stop it first with paper_stop, or archive it"
-            )
-        return await self._delete(record, (request_id, body))
+        async with self._lines.of(body.session_id):
+            record = self._record(body.session_id)
+            run = self._manager.run_of(body.session_id)
+            if run is not None and (record.desired != "stopped" or run.process is not None):
+                if record.desired == "stopped":
+                    told, hint = "is being stopped", "delete it once paper_stop has answered"
+                else:
+                    told, hint = "has not ended", "stop it first with paper_stop, or archive it"
+                raise PaperError("conflict", f"session {body.session_id!r} {told}", hint)
+            return await self._delete(record, (request_id, body))
 
     async def _delete(self, record: Record, request: tuple[str, wire.Operation] | None) -> wire.Deleted:
-        freed = await self._read(bytes_in, self._layout.session(record.session_id).root)
+        """Delete a session, from within its line."""
+        await self._verifier.cancel(record.session_id)
+        freed = await self._load(bytes_in, self._layout.session(record.session_id).root)
         deleted = wire.Deleted(session_id=record.session_id, freed_mb=freed / 1_000_000)
         self._manager.abandon(record.session_id)
         self._manager.remove(record.session_id, (*request, deleted) if request is not None else None)
         self._answers.forget(record.session_id)
-        if not self._starting:
+        if not self._arriving:
             sweep_candle_files(self._layout, self._registry.all())
         return deleted
 
@@ -386,14 +519,54 @@ class Handlers:
             try:
                 ended = {r.session_id: r.ended_at for r in self._registry.all() if r.ended_at is not None}
                 for session_id in retention.due(ended, now_ms(), time.monotonic()):
-                    await self._delete(self._record(session_id), None)
+                    async with self._lines.of(session_id):
+                        record = self._registry.get(session_id)
+                        if record is None or record.ended_at != ended[session_id]:
+                            continue  # it was deleted meanwhile, or goes on
+                        await self._delete(record, None)
                     log.info("deleted session %s: it ended %g days ago", session_id, self._config.retention_days)
             except Exception:
                 log.exception("what has expired could not be deleted")
             await asyncio.sleep(3600)
 
     async def paper_archive_session(self, body: wire.PaperArchiveSession, _request_id: str) -> wire.Archived:
-        return await self._load(archive, self._layout, self._record(body.session_id))
+        async with self._lines.of(body.session_id):
+            folder = await self._load(archives.gather, self._layout, self._record(body.session_id))
+        return await self._load(archives.pack, self._layout, body.session_id, folder)
+
+    async def paper_restore_session(self, body: wire.PaperRestoreSession, request_id: str) -> wire.Restored:
+        session_id = self._registry.session_of(request_id)
+        if session_id is None:
+            with self._arrival():
+                unpacked = await self._load(archives.unpack, self._layout, Path(body.path))
+                session_id = unpacked.record.session_id
+                with unpacked.folder:
+                    async with self._lines.of(session_id):
+                        self._bring_back(unpacked, request_id, body)
+        record = self._record(session_id)
+        row = await self._read(self._answers.row, record, self._view(session_id))
+        goes_on = "it had not ended when it was archived, and goes on from there" if record.ended_at is None else ""
+        return wire.Restored(session_id=session_id, status=row.status, hint="" if record.failure else goes_on)
+
+    def _bring_back(self, unpacked: archives.Unpacked, request_id: str, body: wire.PaperRestoreSession) -> None:
+        """Put what was unpacked in its place, whole: cut off at any moment, it is there or it is not.
+
+        Raises:
+            PaperError: `conflict`, `too_many_sessions`, `storage_failed`.
+        """
+        record = unpacked.record
+        session_id = record.session_id
+        if self._registry.get(session_id) is not None or self._layout.session(session_id).root.exists():
+            raise PaperError(
+                "conflict",
+                f"there is a session {session_id!r} already: the archive's is not brought back over it",
+                "delete that one first with paper_delete_session, if the archive's is the one to keep",
+            )
+        runs = record.ended_at is None and record.failure is None
+        with self._place() if runs else contextlib.nullcontext():
+            self._manager.insert(unpacked.files, record, (request_id, body))
+            if runs:
+                self._manager.start(session_id)
 
     async def paper_disk_use(self, _body: wire.PaperDiskUse, _request_id: str) -> wire.DiskUse:
         rows = await self._rows(self._registry.all())
@@ -415,7 +588,8 @@ class Handlers:
         next_try = run.next_try if run.next_try is not None and run.next_try > time.time() else None
         record = self._registry.get(session_id)
         markets = self._feed.states_of(record.spec) if record is not None else []
-        return ProcessView(pid, run.reason, next_try, tuple(markets), self._feed.down_since)
+        trouble = self._feed.trouble_of(record.spec) if record is not None and record.spec.live_from is not None else ""
+        return ProcessView(pid, run.reason, next_try, tuple(markets), trouble, self._feed.down_since)
 
     def _full_view(self, session_id: str) -> ProcessView:
         """The same, with how earlier processes of the session ended."""
@@ -432,3 +606,8 @@ class Handlers:
 
 def _arguments(body: wire.PaperStart) -> str:
     return msgspec.json.encode(msgspec.structs.replace(body, session_id=None), order="sorted").decode()
+
+
+def _shown(value: object) -> str:
+    """An argument as its sender wrote it."""
+    return msgspec.json.encode(value).decode()

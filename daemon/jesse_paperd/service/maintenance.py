@@ -1,24 +1,16 @@
-"""What an operator does about disk space: look, archive, delete; and retention, which deletes by itself."""
+"""What takes disk space, and what is deleted by itself: candles that nobody needs, sessions that ended long ago."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
-import sqlite3
-import tarfile
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
-from jesse_paperd.store import journal
 from jesse_paperd.store.layout import Layout
 from jesse_paperd.store.registry import Record
-from jesse_paperd.store.sqlite import open_reader
 from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
 
 _MB = 1_000_000
 _DAY_MS = 86_400_000
@@ -49,44 +41,6 @@ def disk_use(layout: Layout, states: dict[str, wire.SessionState]) -> wire.DiskU
         archives_mb=bytes_in(layout.archives) / _MB,
         sessions=sorted(shares, key=lambda share: share.used_mb, reverse=True),
     )
-
-
-def archive(layout: Layout, record: Record) -> wire.Archived:
-    """Pack a session into `archives/<id>.tar.gz`: journal, log, strategy, its row of the registry and its candle files.
-
-    The journal is SQLite's own copy, of one moment, so that the session may run on meanwhile.
-
-    Raises:
-        PaperError: `storage_failed`.
-    """
-    files = layout.session(record.session_id)
-    target = layout.archives / f"{record.session_id}.tar.gz"
-    try:
-        with tempfile.TemporaryDirectory(dir=layout.archives, prefix=".") as folder:
-            packed = Path(folder) / target.name
-            _copy(files.journal, Path(folder) / "journal.sqlite")
-            (Path(folder) / "session.json").write_bytes(msgspec.json.format(msgspec.json.encode(record)))
-            with tarfile.open(packed, "w:gz", compresslevel=6) as tar:
-                for name in ("session.json", "journal.sqlite"):
-                    tar.add(Path(folder) / name, f"{record.session_id}/{name}")
-                for path in (files.log, files.log.with_name("log.1"), files.strategy):
-                    if path.exists():
-                        tar.add(path, f"{record.session_id}/{path.name}")
-                for digest in record.spec.candle_files.values():
-                    path = layout.candle_file(digest)
-                    tar.add(path, f"{record.session_id}/candles/{path.name}")
-            packed.rename(target)
-    except (OSError, sqlite3.Error, tarfile.TarError) as error:
-        raise PaperError("storage_failed", f"{target} cannot be made: {error}") from error
-    return wire.Archived(session_id=record.session_id, path=str(target), size_mb=target.stat().st_size / _MB)
-
-
-def _copy(source: Path, target: Path) -> None:
-    with (
-        contextlib.closing(open_reader(source, journal.VERSION)) as reader,
-        contextlib.closing(sqlite3.connect(target)) as copy,
-    ):
-        reader.backup(copy)
 
 
 def sweep_candle_files(layout: Layout, records: list[Record]) -> None:

@@ -21,7 +21,7 @@ from jesse_paperd.service.feed import FeedKeeper
 from jesse_paperd.service.supervision import Conclude, Supervision, is_warm, read_progress
 from jesse_paperd.store import journal
 from jesse_paperd.store.journal import Journal
-from jesse_paperd.store.layout import Layout
+from jesse_paperd.store.layout import Layout, SessionFiles
 from jesse_paperd.store.registry import Record, Registry
 from jesse_paperd.store.sqlite import schema_version
 from jesse_paperd.wire.errors import PaperError
@@ -81,8 +81,8 @@ class SessionManager:
     async def wait_running(self, session_id: str, seconds: float) -> None:
         """Wait until a session is running or has ended, at most so long.
 
-        A live one is waited for only until it is warm, since its first candle may be a minute away, or until its
-        exchange says that it has no such pair.
+        A live one is waited for only until it is warm, since its first candle may be a minute away, or until the feed
+        says that its candles cannot be had now.
         """
         run = self._runs.get(session_id)
         record = self._registry.get(session_id)
@@ -100,10 +100,7 @@ class SessionManager:
                 return
             if run.reason and run.process is None:
                 return
-            if live is not None and (
-                is_warm(self._layout.session(session_id))
-                or any(market.state == "refused" for market in self._feed.states_of(live))
-            ):
+            if live is not None and (is_warm(self._layout.session(session_id)) or self._feed.trouble_of(live)):
                 return
             await asyncio.sleep(pause)
             pause = min(0.05, pause * 1.2)
@@ -178,6 +175,25 @@ class SessionManager:
             raise PaperError("storage_failed", f"{files.root} cannot be removed: {error}") from error
         shutil.rmtree(removed, ignore_errors=True)
 
+    def insert(self, files: SessionFiles, record: Record, request: tuple[str, Operation]) -> None:
+        """Take in a session whose files lie elsewhere in the home, and that there is none of. The inverse of `remove`.
+
+        Raises:
+            PaperError: `storage_failed`; then nothing is taken in.
+        """
+        root, removed = self._layout.session(record.session_id).root, self._layout.removed(record.session_id)
+        try:
+            shutil.rmtree(removed, ignore_errors=True)
+            files.root.rename(removed)
+            try:
+                self._registry.restore(record, *request)
+            except PaperError:
+                shutil.rmtree(removed, ignore_errors=True)
+                raise
+            removed.rename(root)
+        except OSError as error:
+            raise PaperError("storage_failed", f"{root} cannot be made: {error}") from error
+
     async def close(self) -> None:
         """Let go of all sessions; they live on."""
         await asyncio.gather(*(run.cancel() for run in self._runs.values()), return_exceptions=True)
@@ -199,8 +215,10 @@ class SessionManager:
         self._feed.leave(session_id)
 
     def _tidy(self) -> None:
-        """Finish what an earlier daemon was cut off at: removals, starts, the upgrade of ended sessions' journals."""
+        """Finish what an earlier daemon was cut off at: removals, starts, archives, upgrades of ended journals."""
         records = {record.session_id: record for record in self._registry.all()}
+        for folder in self._layout.archives.glob(".*"):
+            shutil.rmtree(folder, ignore_errors=True)
         for folder in self._layout.sessions.iterdir():
             removed = self._layout.removed_session(folder)
             if removed in records:

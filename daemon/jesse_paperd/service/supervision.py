@@ -38,8 +38,6 @@ Conclude = Callable[[Record, Outcome | None], Awaitable[None]]
 _LONGEST_WAIT_TO_STOP = 1.0
 #: When the daemon itself could not do its part, such as write to a full disk.
 _LOOK_AGAIN_SECONDS = 5.0
-#: Beyond the limit of CPU seconds a session may end itself; after so many more the kernel kills it.
-_CPU_GRACE_SECONDS = 5
 
 
 class Process:
@@ -247,11 +245,7 @@ class Supervision:
         Raises:
             ZygoteUnavailable, ZygoteDied
         """
-        limits = {}
-        if mib := self._config.limits.memory_mib:
-            limits["RLIMIT_AS"] = (mib * 2**20, mib * 2**20)
-        if seconds := self._config.limits.cpu_seconds:
-            limits["RLIMIT_CPU"] = (seconds, seconds + _CPU_GRACE_SECONDS)
+        limits = self._config.limits.of_process()
         arguments = {"home": self._config.home, "session_id": self.session_id, "predecessor": self.reason}
         identity = await self._zygote.fork(arguments, self._files.log, limits)
         descriptor = watch(identity)

@@ -1,22 +1,38 @@
-"""Verifying sessions: a fork of the zygote reruns one and says what it found; the daemon passes it on."""
+"""Verifying sessions: a fork of the zygote reruns one and says what it found; the daemon passes it on.
+
+The fork runs the strategy, and so has the limits of a session's process, and a deadline. It ends with the daemon.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import signal
 import sqlite3
+import time
 from pathlib import Path
 
 import msgspec
 
-from jesse_paperd.process.identity import watch
+from jesse_paperd.config import Limits
+from jesse_paperd.process.identity import Identity, watch
 from jesse_paperd.process.zygote import Zygote, ZygoteDied, ZygoteUnavailable
-from jesse_paperd.service.supervision import Process
+from jesse_paperd.service.supervision import Process, how_it_ended
+from jesse_paperd.store import journal
 from jesse_paperd.store.layout import Layout
-from jesse_paperd.store.sqlite import connect_read_only
+from jesse_paperd.store.sqlite import copy_database
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.rfc3339 import to_text
+
+_log = logging.getLogger(__name__)
+
+_PREFIX = "verify-"
+_AT_ONCE = 2
+_FRESH_SECONDS = 60.0
+
+_Seen = tuple[tuple[int, int, int], ...]
 
 
 class _Difference(msgspec.Struct):
@@ -47,60 +63,135 @@ class _Finding(msgspec.Struct):
     message: str = ""
 
 
-class Verifier:
-    """Runs verifications, one a session at a time; asking again while one runs waits for the same."""
+class _Rerun:
+    """A verification under way or done, and what the journal was when it began."""
 
-    def __init__(self, layout: Layout, zygote: Zygote) -> None:
+    def __init__(self, seen: _Seen, task: asyncio.Task[wire.Verified]) -> None:
+        self.seen = seen
+        self.task = task
+        self.done_at: float | None = None
+        task.add_done_callback(self._note)
+
+    def answers(self, seen: _Seen) -> bool:
+        """Whether its result, had or to come, answers a question about a journal that is now like this."""
+        return self.done_at is None or self.seen == seen or time.monotonic() - self.done_at < _FRESH_SECONDS
+
+    def _note(self, task: asyncio.Task[wire.Verified]) -> None:
+        self.done_at = time.monotonic()
+        if not task.cancelled():
+            task.exception()  # there may be nobody who waits for it
+
+
+class Verifier:
+    """Runs verifications, one a session at a time; asking again while one runs waits for the same.
+
+    A result that nobody has got yet is kept for whoever asks next, as long as it is that of the session as it is; and
+    for a moment longer, since who was told to ask again does so while the session trades on.
+    """
+
+    def __init__(self, layout: Layout, zygote: Zygote, limits: Limits) -> None:
         self._layout = layout
         self._zygote = zygote
-        self._running: dict[str, asyncio.Task[wire.Verified]] = {}
+        self._limits = limits
+        self._reruns: dict[str, _Rerun] = {}
+        self._closed = False
+        #: Sessions that trade come first: verifications take at most so many processors, and wait for each other.
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        for path in layout.run.glob(f"{_PREFIX}*"):  # of a daemon that was killed
+            path.unlink(missing_ok=True)
 
     async def verify(self, session_id: str, seconds: float) -> wire.Verified:
-        """The result, or word that it is not done yet after so long."""
-        task = self._running.get(session_id)
-        if task is None:
-            task = self._running[session_id] = asyncio.create_task(self._run(session_id))
-        done, _ = await asyncio.wait({task}, timeout=seconds)
-        if not done:
+        """The result, or word that it is not done yet after so long.
+
+        Raises:
+            PaperError: `strategy_failed`, `engine_unavailable`, `timeout` beyond the deadline; `session_not_found` when
+                the session was deleted meanwhile.
+        """
+        rerun = self._reruns.get(session_id)
+        seen = self._seen(session_id)
+        if rerun is None or not rerun.answers(seen):
+            rerun = self._reruns[session_id] = _Rerun(seen, asyncio.create_task(self._run(session_id)))
+        await asyncio.wait({rerun.task}, timeout=seconds)
+        if not rerun.task.done():
             return wire.Verified(session_id=session_id, done=False, hint="it goes on: ask again for the result")
-        self._running.pop(session_id, None)
-        return task.result()
+        if self._reruns.get(session_id) is rerun:
+            del self._reruns[session_id]
+        if rerun.task.cancelled():
+            if self._closed:
+                raise PaperError("shutting_down", "the daemon is shutting down and ended the verification", "try again")
+            raise PaperError("session_not_found", f"session {session_id!r} was deleted while it was being verified")
+        return rerun.task.result()
+
+    async def cancel(self, session_id: str) -> None:
+        """End what verifies a session, for one that is deleted."""
+        rerun = self._reruns.pop(session_id, None)
+        if rerun is not None:
+            rerun.task.cancel()
+            await asyncio.wait({rerun.task})
+
+    async def close(self) -> None:
+        """End all of them."""
+        self._closed = True
+        for session_id in list(self._reruns):
+            await self.cancel(session_id)
+
+    def _seen(self, session_id: str) -> _Seen:
+        """What tells whether a session has gone on: its journal's files, in their sizes and times."""
+        path = self._layout.session(session_id).journal
+        seen = []
+        for file in (path, path.with_name(f"{path.name}-wal")):
+            with contextlib.suppress(FileNotFoundError):
+                status = file.stat()
+                seen.append((status.st_ino, status.st_size, status.st_mtime_ns))
+        return tuple(seen)
 
     async def _run(self, session_id: str) -> wire.Verified:
-        base = self._layout.run / f"verify-{session_id}"
+        base = self._layout.run / f"{_PREFIX}{session_id}"
         copy, result, log = (base.with_suffix(suffix) for suffix in (".sqlite", ".json", ".log"))
-        try:
-            await asyncio.to_thread(_copy, self._layout.session(session_id).journal, copy)
-            arguments = {
-                "home": str(self._layout.home),
-                "session_id": session_id,
-                "verify": str(copy),
-                "result": str(result),
-            }
+        arguments = {
+            "home": str(self._layout.home),
+            "session_id": session_id,
+            "verify": str(copy),
+            "result": str(result),
+        }
+        async with self._turns:
             try:
-                identity = await self._zygote.fork(arguments, log, {})
+                await asyncio.to_thread(copy_database, self._layout.session(session_id).journal, copy, journal.VERSION)
+                identity = await self._zygote.fork(arguments, log, self._limits.of_process())
+                await self._live(session_id, identity)
+                if result.exists():
+                    return self._read(session_id, result)
+                raise _no_result(session_id, log, how_it_ended(await self._zygote.exit_status(identity)))
             except (ZygoteUnavailable, ZygoteDied) as error:
                 raise PaperError("engine_unavailable", f"the engine cannot verify now: {error}") from error
-            descriptor = watch(identity)
-            if descriptor is not None:
-                process = Process(identity, descriptor)
-                try:
-                    await process.died()
-                finally:
-                    process.close()
-            return self._read(session_id, result, log)
-        finally:
-            for path in (copy, result, log):
-                path.unlink(missing_ok=True)
+            except (OSError, sqlite3.Error) as error:
+                raise PaperError("storage_failed", f"session {session_id} cannot be verified: {error}") from error
+            finally:
+                for path in (copy, result, log):
+                    path.unlink(missing_ok=True)
 
-    def _read(self, session_id: str, result: Path, log: Path) -> wire.Verified:
+    async def _live(self, session_id: str, identity: Identity) -> None:
+        """Wait for the process's end, or see to it."""
+        descriptor = watch(identity)
+        if descriptor is None:
+            return
+        process = Process(identity, descriptor)
         try:
-            finding = msgspec.json.decode(result.read_bytes(), type=_Finding)
-        except FileNotFoundError:
-            last = (log.read_text(errors="replace").strip().splitlines() or ["no word"])[-1]
+            await asyncio.wait_for(process.died(), self._limits.verify_seconds or None)
+        except TimeoutError:
+            took = f"it took longer than {self._limits.verify_seconds:g} seconds"
+            _log.warning("verifying session %s was ended: %s", session_id, took)
             raise PaperError(
-                "strategy_failed", f"verifying {session_id} ended without a result: {last[:500]}"
+                "timeout",
+                f"verifying session {session_id} was ended: {took}",
+                "limits.verify_seconds in the daemon's configuration says how long it may take",
             ) from None
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.close()
+
+    def _read(self, session_id: str, result: Path) -> wire.Verified:
+        finding = msgspec.json.decode(result.read_bytes(), type=_Finding)
         found = finding.verification
         if found is None:
             raise PaperError(finding.code, finding.message)
@@ -120,11 +211,10 @@ class Verifier:
         )
 
 
-def _copy(journal: Path, target: Path) -> None:
-    """A consistent copy of a journal that may be written meanwhile."""
-    with (
-        contextlib.closing(connect_read_only(journal)) as source,
-        contextlib.closing(sqlite3.connect(target)) as copy,
-    ):
-        source.backup(copy)
-    target.chmod(0o600)
+def _no_result(session_id: str, log: Path, how: str) -> PaperError:
+    last = (log.read_text(errors="replace").strip().splitlines() or ["it left no word"])[-1]
+    return PaperError(
+        "strategy_failed",
+        f"verifying {session_id} came to no result, {how}: {last[:500]}",
+        "the limits of a session's process hold for it too: limits.memory_mib and limits.cpu_seconds",
+    )

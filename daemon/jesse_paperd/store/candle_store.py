@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jesse_paperd.store.candle_file import Rows
-from jesse_paperd.store.sqlite import open_reader, open_writer
+from jesse_paperd.store.sqlite import open_reader, open_writer, transaction
 
 MINUTE = 60_000
 VERSION = 1
@@ -139,7 +139,7 @@ class CandleStore:
         Raises:
             ValueError: a minute that was not final is not exactly one candle or in one gap; nothing is written.
         """
-        with _transaction(self._db) as db:
+        with transaction(self._db) as db:
             for a, b in _missing(db, symbol, first, upto):
                 fresh = [candle for candle in candles if a <= candle.timestamp < b]
                 absent = [
@@ -167,7 +167,7 @@ class CandleStore:
         times = rows[:, 0].astype(np.int64)
         first, end = int(times[0]), upto or int(times[-1]) + MINUTE
         fresh = np.zeros(len(times), dtype=bool)
-        with _transaction(self._db) as db:
+        with transaction(self._db) as db:
             stretches = _missing(db, symbol, first, end)
             for a, b in stretches:
                 fresh[times.searchsorted(a) : times.searchsorted(b)] = True
@@ -221,7 +221,7 @@ class CandleStore:
             }
             if tuple(candle[1:]) in known:
                 continue
-            with _transaction(self._db) as db:
+            with transaction(self._db) as db:
                 db.execute(
                     "INSERT INTO revisions VALUES (?,?,?,?,?,?,?,1,?) ON CONFLICT DO UPDATE SET open = excluded.open,"
                     " high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume,"
@@ -378,17 +378,6 @@ def _making(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield db
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
 
 
 def _missing(db: sqlite3.Connection, symbol: str, since: int, upto: int) -> list[tuple[int, int]]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from jesse_paperd.store.sqlite import open_reader, open_writer
+from jesse_paperd.store.sqlite import open_reader, open_writer, transaction
 from jesse_paperd.wire.errors import PaperError
 
 VERSION = 1
@@ -258,9 +258,7 @@ class Journal:
             raise PaperError("storage_failed", f"the journal cannot be written: {error}") from error
 
     def _commit(self, facts: Facts, progress: Progress, outcome: Outcome | None) -> None:
-        db = self._db
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._db) as db:
             _insert(db, "orders", 16, map(msgspec.structs.astuple, facts.orders))
             _insert(db, "trades", 17, map(msgspec.structs.astuple, facts.trades))
             if facts.positions is not None:
@@ -277,11 +275,6 @@ class Journal:
             _insert(db, "progress", 13, [(1, *vars(progress).values())])
             if outcome is not None:
                 _insert(db, "outcome", 6, [(1, *vars(outcome).values())])
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
 
     def close(self) -> None:
         # What is in the write-ahead log goes into the file itself: an ended session is one file.
@@ -321,7 +314,8 @@ class JournalReader:
         try:
             yield
         finally:
-            self._db.execute("COMMIT")
+            if self._db.in_transaction:  # an error may have ended it
+                self._db.execute("COMMIT")
 
     def progress(self) -> Progress | None:
         """How far the session is, or None before its first commit."""

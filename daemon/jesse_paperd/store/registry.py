@@ -1,7 +1,8 @@
 """The registry: what is meant to run. Written by the daemon alone; sessions read their spec and intents from it.
 
 A request's effect and the mark that it was made stand in one transaction, and so do its end and its reply: a retry
-of the same request id finds either nothing, or the effect to wait for, or the answer.
+of the same request id finds either nothing, or the effect to wait for, or the answer. A request that failed before it
+had an effect leaves nothing: sent again, it is tried again.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from jesse_paperd.store.spec import SessionSpec
-from jesse_paperd.store.sqlite import open_reader, open_writer
+from jesse_paperd.store.sqlite import open_reader, open_writer, transaction
 from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.protocol import Operation, Reply
+from jesse_paperd.wire.protocol import Answer, Operation, Reply
 
 _PROCESS_ENDS = """
 CREATE TABLE process_ends (             -- how session processes ended that had not ended their session
@@ -144,14 +146,8 @@ class Registry:
             PaperError: `storage_failed` when it cannot be written; then nothing is.
         """
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(self._db):
                 yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
         except sqlite3.Error as error:
             raise PaperError(
                 "storage_failed", f"the registry cannot be written: {error}", "see to the disk of the daemon's home"
@@ -159,44 +155,47 @@ class Registry:
 
     # Requests
 
-    def replied(self, request_id: str, body: Operation) -> tuple[bool, Reply | None]:
-        """Whether this request was made before, and its reply once it had one.
+    def reply_to(self, request_id: str, body: Operation) -> Reply | None:
+        """The reply of this request, if it was made before and answered.
 
         Raises:
             PaperError: `request_id_reused` when the id came with another body.
         """
-        row = self._db.execute("SELECT digest, reply FROM requests WHERE request_id = ?", (request_id,)).fetchone()
-        if row is None:
-            return False, None
-        if row[0] != _digest(body):
-            raise PaperError(
-                "request_id_reused",
-                f"the request id {request_id!r} was used before for another request",
-                "send a fresh id with every new request; repeat an id only to retry the very same request",
-            )
-        return True, None if row[1] is None else msgspec.msgpack.decode(row[1], type=Reply)
+        known = self._request(request_id, body)
+        return msgspec.msgpack.decode(known[0], type=Reply) if known is not None and known[0] is not None else None
 
-    def answer(self, request_id: str, reply: Reply) -> None:
-        """Keep the reply of a request that was marked by its effect."""
-        with self._transaction() as db:
-            db.execute(
-                "UPDATE requests SET reply = ? WHERE request_id = ?", (msgspec.msgpack.encode(reply), request_id)
-            )
+    def answer(self, request_id: str, body: Operation, reply: Answer) -> None:
+        """Keep the reply of a request, unless it was kept together with its effect."""
+        known = self._request(request_id, body)
+        if known is None or known[0] is None:
+            with self._transaction():
+                self._mark(request_id, body, reply.session_id, reply)  # type: ignore[attr-defined]
 
     def session_of(self, request_id: str) -> str | None:
-        """The session that a request was about, if it was made before."""
+        """The session that a request was about, if it had an effect before."""
         row = self._db.execute("SELECT session_id FROM requests WHERE request_id = ?", (request_id,)).fetchone()
         return row[0] if row else None
 
-    def _mark(self, request_id: str, body: Operation, session_id: str, reply: Reply | None = None) -> None:
+    def _request(self, request_id: str, body: Operation) -> tuple[bytes | None] | None:
+        row = self._db.execute("SELECT digest, reply FROM requests WHERE request_id = ?", (request_id,)).fetchone()
+        if row is not None and row[0] not in (_digest(body), _first_digest(body)):
+            raise reused(request_id)
+        return row and (row[1],)
+
+    def _mark(self, request_id: str, body: Operation, session_id: str, reply: Answer | None = None) -> None:
         encoded = None if reply is None else msgspec.msgpack.encode(reply)
+        if self._request(request_id, body) is not None:
+            # A daemon was cut off amid it, and this is the retry; or its effect came first.
+            self._db.execute(
+                "UPDATE requests SET session_id = ?, reply = ? WHERE request_id = ?", (session_id, encoded, request_id)
+            )
+            return
         self._db.execute(
             "DELETE FROM requests WHERE created_at < ? AND rowid < (SELECT max(rowid) FROM requests) - ?",
             (now_ms() - REQUESTS_KEPT_MS, REQUESTS_KEPT),
         )
         self._db.execute(
-            "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?)",
-            (request_id, _digest(body), session_id, encoded, now_ms()),
+            "INSERT INTO requests VALUES (?, ?, ?, ?, ?)", (request_id, _digest(body), session_id, encoded, now_ms())
         )
 
     # Effects
@@ -211,10 +210,27 @@ class Registry:
             )
             self._mark(request_id, body, spec.session_id)
 
-    def remove(self, session_id: str, request: tuple[str, Operation, Reply] | None = None) -> None:
-        """Forget a session and the requests about it, but for the one that asked for it, with its reply."""
+    def restore(self, record: Record, request_id: str, body: Operation) -> None:
+        """A session as it was when it was archived."""
         with self._transaction():
-            self._db.execute("DELETE FROM requests WHERE session_id = ?", (session_id,))
+            self._db.execute(
+                f"INSERT INTO sessions (session_id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    record.session_id,
+                    msgspec.json.encode(record.spec).decode(),
+                    *(getattr(record, name) for name in _COLUMNS.split(", ")[1:]),
+                ),
+            )
+            self._mark(request_id, body, record.session_id)
+
+    def remove(self, session_id: str, request: tuple[str, Operation, Reply] | None = None) -> None:
+        """Forget a session, and the requests about it that had no answer: sent again, they find it gone.
+
+        Args:
+            request: the one that asked for this, and its reply.
+        """
+        with self._transaction():
+            self._db.execute("DELETE FROM requests WHERE session_id = ? AND reply IS NULL", (session_id,))
             self._db.execute("DELETE FROM sessions WHERE session_id = ?", (session_id,))
             if request is not None:
                 request_id, body, reply = request
@@ -349,5 +365,31 @@ class Intents:
         self._db.close()
 
 
+def reused(request_id: str) -> PaperError:
+    """The refusal of a request whose id came with another one."""
+    return PaperError(
+        "request_id_reused",
+        f"the request id {request_id!r} was used before for another request",
+        "send a fresh id with every new request; repeat an id only to retry the very same request",
+    )
+
+
 def _digest(body: Operation) -> str:
+    """What a request asks, whichever version wrote it: a field at its default asks nothing."""
+    return hashlib.sha256(msgspec.json.encode(_asked(body), order="sorted")).hexdigest()
+
+
+def _asked(value: Any) -> Any:
+    """A value of a request as plain data; of a struct, its tag and the fields that are not at their default."""
+    if isinstance(value, msgspec.Struct):
+        defaults = {field.name: field.default for field in msgspec.structs.fields(value)}
+        told = {name: _asked(getattr(value, name)) for name in defaults if getattr(value, name) != defaults[name]}
+        return {"": value.__struct_config__.tag, **told}
+    if isinstance(value, list):
+        return [_asked(entry) for entry in value]
+    return value
+
+
+def _first_digest(body: Operation) -> str:
+    """The same as version 0.1.0 wrote it."""
     return hashlib.sha256(msgspec.json.encode(body, order="sorted")).hexdigest()

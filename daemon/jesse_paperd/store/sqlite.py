@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from jesse_paperd.wire.errors import PaperError
@@ -35,6 +35,8 @@ def open_writer(
     try:
         if not path.exists() or path.stat().st_size == 0:
             _create(path, schema, version)
+        if path.stat().st_mode & 0o077:  # restored from a backup
+            path.chmod(0o600)
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         raise PaperError("storage_failed", f"{path} cannot be made: {error}") from error
@@ -93,6 +95,35 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
 
 
+@contextlib.contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All or nothing. What went wrong is what is raised, also where SQLite has rolled back by itself or cannot."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+        db.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+        raise
+
+
+def copy_database(source: Path, target: Path, version: int) -> None:
+    """A consistent copy of a database that may be written meanwhile.
+
+    Raises:
+        PaperError: `storage_failed` as `open_reader`.
+        OSError, sqlite3.Error: when it cannot be copied.
+    """
+    os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    with (
+        contextlib.closing(open_reader(source, version)) as reader,
+        contextlib.closing(sqlite3.connect(target)) as copy,
+    ):
+        reader.backup(copy)
+
+
 def schema_version(path: Path) -> int:
     """The version of a database's schema, without opening it; 0 when there is none."""
     with contextlib.suppress(OSError), path.open("rb") as file:
@@ -134,8 +165,9 @@ def _migrate(db: sqlite3.Connection, path: Path, version: int, migrations: Mappi
     try:
         db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version={version}; COMMIT")
     except sqlite3.Error:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
+        with contextlib.suppress(sqlite3.Error):
+            if db.in_transaction:
+                db.execute("ROLLBACK")
         raise
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that the file's header tells it as well
 

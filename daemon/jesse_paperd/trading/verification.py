@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from jesse_paperd.process.zygote_main import die_with
 from jesse_paperd.store.candle_source import open_candles
 from jesse_paperd.store.journal import JournalReader
 from jesse_paperd.store.layout import Layout
@@ -20,6 +21,8 @@ from jesse_paperd.trading.verify import Verification, verify
 from jesse_paperd.wire.errors import PaperError
 
 _EVERYTHING = 10**9
+#: Sessions that trade come first.
+_NICENESS = 10
 
 log = logging.getLogger("verify")
 
@@ -35,6 +38,9 @@ class Finding(msgspec.Struct):
 def main(arguments: dict[str, Any]) -> int:
     """Verify a session. `arguments`: `home`, `session_id`, `verify` (the journal's copy) and `result` (a file)."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    # Nobody waits for it once the daemon is gone, and the zygote goes with the daemon.
+    die_with(os.getppid())
+    os.nice(_NICENESS)
     layout = Layout(Path(arguments["home"]))
     os.chdir(layout.session(arguments["session_id"]).strategy)  # where the session runs
     try:

@@ -283,7 +283,16 @@ class PaperRestart(Operation, tag="paper_restart", frozen=True):
             "'continue': the same session, where the daemon gave up restarting it."
         ),
     ] = "new"
-    new_session_id: SessionId | None = None
+    new_session_id: (
+        Annotated[
+            SessionId,
+            Meta(
+                description="Id of the other session. Left out, it is made of the first one's, which must have ended: "
+                "'sma' becomes 'sma-2'."
+            ),
+        ]
+        | None
+    ) = None
 
 
 class PaperVerify(Operation, tag="paper_verify", frozen=True):
@@ -326,6 +335,14 @@ class PaperArchiveSession(Operation, tag="paper_archive_session", frozen=True):
     session_id: SessionId
 
 
+class PaperRestoreSession(Operation, tag="paper_restore_session", frozen=True):
+    """Bring an archived session back under its id, as it was: one that ran goes on from there."""
+
+    path: Annotated[
+        str, Meta(min_length=1, max_length=4096, description="The archive's absolute path on the daemon's machine.")
+    ]
+
+
 class PaperDiskUse(Operation, tag="paper_disk_use", frozen=True):
     """What takes how much of the disk in the daemon's home."""
 
@@ -357,6 +374,7 @@ Request = (
     | PaperHealth
     | PaperDeleteSession
     | PaperArchiveSession
+    | PaperRestoreSession
     | PaperDiskUse
 )
 
@@ -391,7 +409,10 @@ class Pong(Answer, tag="pong", frozen=True):
 
 
 class Started(Answer, tag="started", frozen=True):
-    """A session as it runs. `market` is the exchange that `exchange` was resolved to."""
+    """A session as it runs. `market` is the exchange that `exchange` was resolved to.
+
+    `strategy_changed` is for restarts as another session: whether its strategy's code differs from the first one's.
+    """
 
     session_id: str
     status: SessionState
@@ -410,6 +431,7 @@ class Started(Answer, tag="started", frozen=True):
     speed: Literal["max"] | float = "max"
     already_existed: bool = False
     hint: str = ""
+    strategy_changed: bool | None = None
 
 
 class Metrics(Struct, kw_only=True, frozen=True):
@@ -894,6 +916,14 @@ class Archived(Answer, tag="archived", frozen=True):
     size_mb: float
 
 
+class Restored(Answer, tag="restored", frozen=True):
+    """A session that was brought back."""
+
+    session_id: str
+    status: SessionState
+    hint: str = ""
+
+
 class DiskShare(Struct, kw_only=True, frozen=True):
     """What a session's files take."""
 
@@ -936,6 +966,7 @@ Reply = (
     | DaemonHealth
     | Deleted
     | Archived
+    | Restored
     | DiskUse
 )
 
@@ -968,4 +999,5 @@ READ_ONLY: frozenset[type[Operation]] = frozenset(REQUESTS.values()) - {
     PaperRestart,
     PaperDeleteSession,
     PaperArchiveSession,
+    PaperRestoreSession,
 }
