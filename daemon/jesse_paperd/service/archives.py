@@ -37,9 +37,9 @@ from jesse_paperd.store.candles import keep_candles
 from jesse_paperd.store.journal import VERSION, Journal
 from jesse_paperd.store.layout import Layout, SessionFiles
 from jesse_paperd.store.registry import Record
+from jesse_paperd.store.snapshot import digest_of
 from jesse_paperd.store.spec import SessionSpec, jesse_timeframe
 from jesse_paperd.store.sqlite import copy_database, open_reader
-from jesse_paperd.store.strategy_source import digest_of
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
 
