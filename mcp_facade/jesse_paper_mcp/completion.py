@@ -36,7 +36,7 @@ def complete(reference: JSON, argument: JSON, ask: Callable[[p.Operation], Any])
         raise Rejected(INVALID_PARAMS, f"Nothing to complete: {taker[:80]} has no argument {name[:80]}.")
     before, comma, begun = value.rpartition(",") if name == "session_ids" else ("", "", value)
     try:
-        sessions = ask(p.PaperListSessions(limit=1000)).sessions
+        sessions = ask(p.PaperListSessions(active_only=False, limit=1000)).sessions
     except PaperError:
         sessions = []
     start = f"{before}{comma} " if comma else ""

@@ -9,8 +9,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from jesse_paper_mcp import completion, progress, prompts, rendering, resources, schemas, view
+from jesse_paper_mcp.instructions import INSTRUCTIONS
 from jesse_paper_mcp.jsonrpc import INVALID_PARAMS, Rejected
 from jesse_paper_mcp.tools import Tool
+from jesse_paper_mcp.wording import for_toolset
 from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.protocol import Answer, Operation
 from jesse_paperd.wire.validation import did_you_mean, parse
@@ -47,6 +49,11 @@ class Facade:
     def _declarations(self) -> list[JSON]:
         return [_declaration(tool) for tool in self._tools.values()]
 
+    @property
+    def instructions(self) -> str:
+        """What a model reads before it sees any tool."""
+        return for_toolset(INSTRUCTIONS, self._tools)
+
     def list_tools(self) -> JSON:
         """The result of `tools/list`."""
         return {"tools": self._declarations}
@@ -61,14 +68,14 @@ class Facade:
         if tool is None:
             raise Rejected(INVALID_PARAMS, f"Unknown tool: {name[:80]}.{did_you_mean(name, self._tools)}")
         try:
-            return rendering.success(self._ask(tool, parse(tool.operation, arguments)))
+            return rendering.success(self._ask(tool, parse(tool.operation, arguments)), self._tools)
         except PaperError as error:
-            return rendering.failure(name, error, read_only=tool.read_only)
+            return rendering.failure(name, error, self._tools, read_only=tool.read_only)
         except Exception:
             incident = uuid.uuid4().hex[:8]
             log.exception("incident %s in %s", incident, name)
             defect = PaperError("internal", f"a defect of jesse-paper-mcp; its stderr explains incident {incident}.")
-            return rendering.failure(name, defect, read_only=tool.read_only)
+            return rendering.failure(name, defect, self._tools, read_only=tool.read_only)
 
     def progress(self, name: str, arguments: Mapping[str, Any], seconds: float) -> progress.Progress:
         """How far a call is that has lasted so long. Blocks while the daemon is asked about its sessions.

@@ -7,8 +7,8 @@ Paper trading for strategies of the Jesse framework: real market candles, simula
 real order or reach an exchange account.
 
 A session is one strategy trading one market. It runs in a background daemon, not in this conversation: it goes on \
-when you, this server or the client end, and is there when you come back. Tools about a session take the session_id \
-that paper_start returned.
+when you, this server or the client end, and is there when you come back. Tools about a session take its session_id, \
+which paper_list_sessions shows.
 
 - Begin with paper_list_sessions: what you want may be running already.
 - paper_start starts a session. Give it a session_id of your own to make repeating the call safe. \

@@ -8,14 +8,15 @@ error once, as text.
 from __future__ import annotations
 
 import functools
-from collections.abc import Container
+from collections.abc import Collection, Container
 from typing import Any
 
 import msgspec
 
 from jesse_paper_mcp.schemas import pictures
+from jesse_paper_mcp.wording import for_toolset
 from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.protocol import Answer
+from jesse_paperd.wire.protocol import Answer, Sessions, Waited
 
 JSON = dict[str, Any]
 
@@ -23,6 +24,9 @@ JSON = dict[str, Any]
 BUDGET = 10_000
 #: Characters of it that are kept free when rows are counted.
 _RESERVE = 100
+
+#: What a session's process uses: the first to go where an answer is too long.
+_OF_PROCESSES = ("pid", "cpu_seconds", "memory_mb", "last_candle_age_seconds")
 
 #: After these nobody can say what happened; the rest of the error table means that nothing did.
 _UNCLEAR = frozenset({"timeout", "internal", "storage_failed", "version_mismatch"})
@@ -39,26 +43,35 @@ _NEXT_STEPS = {
 }
 
 
-def success(answer: Answer) -> JSON:
+def success(answer: Answer, offered: Collection[str]) -> JSON:
     """The result of a call that was done: the whole answer, structured and as the same compact JSON.
 
-    Numbers that are not finite become null. Where the answer exceeds `BUDGET`, its rows keep only their principal
-    fields, and the answer says so before them.
+    Numbers that are not finite become null. Where the answer exceeds `BUDGET`, sessions lose what their processes use
+    and then come in pages; rows of other answers keep only their principal fields. The answer says so before the rows.
+
+    Args:
+        offered: names of the tools on offer; its hint names no other.
     """
     content: JSON = msgspec.json.decode(msgspec.json.encode(answer))
+    if content.get("hint"):
+        content["hint"] = for_toolset(content["hint"], offered)
     content.pop(str(answer.__struct_config__.tag_field), None)
     images = [{"type": "image", "data": content.pop(name), "mimeType": "image/png"} for name in pictures(type(answer))]
     text = _compact(content)
-    if len(text) > BUDGET:
+    if len(text) > BUDGET and "sessions" in content and isinstance(answer, Sessions | Waited):
+        content = _paged(content, paged=isinstance(answer, Sessions))
+        text = _compact(content)
+    elif len(text) > BUDGET:
         content = _slimmed(content, type(answer))
         text = _compact(content)
     return {"content": [{"type": "text", "text": text}, *images], "structuredContent": content, "isError": False}
 
 
-def failure(tool: str, error: PaperError, *, read_only: bool) -> JSON:
+def failure(tool: str, error: PaperError, offered: Collection[str], *, read_only: bool) -> JSON:
     """The result of a call that was not done: what failed, whether anything was done, what to do next, the code."""
     separator = "\n" if "\n" in error.message else " "
-    advice = [_outcome(error, read_only), *_next_steps(error), f"[{error.code}]"]
+    steps = [for_toolset(step, offered) for step in _next_steps(error)]
+    advice = [_outcome(error, read_only), *steps, f"[{error.code}]"]
     text = f"{tool} failed: {_sentence(error.message)}{separator}{' '.join(part for part in advice if part)}"
     return {"content": [{"type": "text", "text": text}], "isError": True}
 
@@ -85,6 +98,30 @@ def _sentence(text: str) -> str:
 
 def _compact(content: JSON) -> str:
     return msgspec.json.encode(content).decode()
+
+
+def _paged(content: JSON, *, paged: bool) -> JSON:
+    """Sessions, without what their processes use; of those that still are too many, the first, each of them whole.
+
+    Args:
+        paged: the rest can be asked for by an offset.
+    """
+    rows = [_without(row, _OF_PROCESSES) for row in content["sessions"]]
+    note = {"size_note": f"left out of each session, since the answer is long: {', '.join(_OF_PROCESSES)}"}
+    rest = _without(content, {"sessions"})
+    whole = rest | note | {"sessions": rows}
+    if len(_compact(whole)) <= BUDGET:
+        return whole
+    room = BUDGET - _RESERVE - len(_compact(rest | note))
+    shown = 0
+    while shown < len(rows) and (room := room - len(_compact(rows[shown])) - 1) >= 0:
+        shown += 1
+    following = content.get("offset", 0) + shown
+    more = f"call again with offset {following} for the next ones" if paged else "ask for fewer session_ids"
+    note["size_note"] += f"; {shown} of these {len(rows)} are shown: {more}"
+    if paged:
+        rest |= {"next_offset": following, "hint": ""}
+    return rest | note | {"sessions": rows[:shown]}
 
 
 def _slimmed(content: JSON, answer: type[msgspec.Struct]) -> JSON:

@@ -58,7 +58,7 @@ def listing(ask: Ask) -> JSON:
         }
     ]
     try:
-        sessions: p.Sessions = ask(p.PaperListSessions())
+        sessions: p.Sessions = ask(p.PaperListSessions(active_only=False))
     except PaperError:
         return {"resources": found}
     found += [
@@ -103,7 +103,9 @@ def read(uri: str, ask: Ask) -> JSON:
         raise Rejected(RESOURCE_NOT_FOUND, f"Unknown resource: {uri[:200]}. Those that exist are {known}.")
     kind, reader = readers[part]
     try:
-        text = reader(session_id, ask) if session_id else report.of_sessions(ask(p.PaperListSessions()))
+        text = (
+            reader(session_id, ask) if session_id else report.of_sessions(ask(p.PaperListSessions(active_only=False)))
+        )
     except PaperError as error:
         missing = error.code in ("session_not_found", "invalid_argument")
         raise Rejected(

@@ -20,7 +20,6 @@ from mcp.server.stdio import stdio_server
 from mcp.shared import exceptions
 
 from jesse_paper_mcp.facade import JSON, Facade
-from jesse_paper_mcp.instructions import INSTRUCTIONS
 from jesse_paper_mcp.jsonrpc import Rejected
 from jesse_paper_mcp.progress import EVERY_SECONDS
 from jesse_paper_mcp.stdio import Output, Streams
@@ -55,7 +54,8 @@ async def _serve(facade: Facade, streams: Streams) -> None:
             "ListPrompts": _in_thread(lambda _: facade.list_prompts()),
             "GetPrompt": _in_thread(lambda params: facade.get_prompt(params["name"], params.get("arguments") or {})),
             "Complete": _in_thread(lambda params: facade.complete(params["ref"], params["argument"])),
-        }
+        },
+        facade.instructions,
     )
     stdout: Any = _Stdout(streams.stdout)
     async with stdio_server(anyio.wrap_file(streams.stdin), stdout) as (requests, replies):
@@ -129,10 +129,10 @@ async def _threaded(function: Callable[..., Any], *arguments: Any) -> Any:
     return await anyio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True)
 
 
-def _server(handlers: dict[str, Handler]) -> Any:
+def _server(handlers: dict[str, Handler], instructions: str) -> Any:
     """A server with these handlers, named by the stem of the SDK's request and result classes."""
     if IS_1:
-        server: Any = Server(NAME, version=__version__, instructions=INSTRUCTIONS)
+        server: Any = Server(NAME, version=__version__, instructions=instructions)
         for stem, handler in handlers.items():
             server.request_handlers[getattr(types, f"{stem}Request")] = _handler_1(server, stem, handler)
         return server
@@ -140,7 +140,7 @@ def _server(handlers: dict[str, Handler]) -> Any:
         "on_completion" if stem == "Complete" else f"on_{_snake_case(stem)}": _handler_2(stem, handler)
         for stem, handler in handlers.items()
     }
-    return Server(NAME, version=__version__, instructions=INSTRUCTIONS, **on_events)
+    return Server(NAME, version=__version__, instructions=instructions, **on_events)
 
 
 def _handler_1(server: Any, stem: str, handler: Handler) -> Callable[[Any], Awaitable[Any]]:

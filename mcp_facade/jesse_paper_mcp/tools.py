@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from jesse_paper_mcp.wording import for_toolset
 from jesse_paperd.wire import protocol as p
 
 
@@ -109,8 +110,9 @@ TOOLS = (
         p.PaperListSessions,
         p.Sessions,
         "List sessions",
-        "All paper trading sessions, running and ended, newest first, one line each: id, strategy, market, state, "
-        "health, equity. Use it first, to find session ids and to see what is running already. Simulated money only.",
+        "The paper trading sessions that run and those that failed within 24 hours, newest first, one line each: id, "
+        "strategy, market, state, health, equity; with `active_only` false, all that there ever were. Use it first, to "
+        "find session ids and to see what is running already. `next_offset` gives the next page. Simulated money only.",
     ),
     Tool(
         p.PaperUpdateSession,
@@ -224,5 +226,10 @@ TOOLS = (
 
 
 def select(toolset: str, *, read_only: bool) -> dict[str, Tool]:
-    """The tools on offer, by name: `core` or `all` of them, without those that change something if `read_only`."""
-    return {tool.name: tool for tool in TOOLS if (toolset == "all" or tool.core) and (tool.read_only or not read_only)}
+    """The tools on offer, by name: `core` or `all` of them, without those that change something if `read_only`.
+
+    Their descriptions name no tool that is not among them.
+    """
+    chosen = [tool for tool in TOOLS if (toolset == "all" or tool.core) and (tool.read_only or not read_only)]
+    names = {tool.name for tool in chosen}
+    return {tool.name: tool._replace(description=for_toolset(tool.description, names)) for tool in chosen}

@@ -69,7 +69,7 @@ def restart(daemon: Daemon, wanted: int) -> tuple[float, float, float]:
             time.sleep(0.002)
     answered = time.perf_counter()
     assert pong.sessions == wanted
-    rows = daemon.call(wire.PaperListSessions(limit=1000)).sessions
+    rows = daemon.call(wire.PaperListSessions(active_only=False, limit=1000)).sessions
     known = time.perf_counter()
     assert all(row.status == "running" for row in rows)
     (adopted, took) = re.findall(r"; (\d+) live and were adopted in (\d+) ms", daemon.output()[seen:])[0]

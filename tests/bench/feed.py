@@ -131,7 +131,7 @@ def journaled(sessions: int, markets: int, minutes: int) -> None:
 
 
 def rows(daemon: Daemon) -> list[wire.SessionRow]:
-    return daemon.call(wire.PaperListSessions(limit=1000)).sessions  # type: ignore[no-any-return]
+    return daemon.call(wire.PaperListSessions(active_only=False, limit=1000)).sessions  # type: ignore[no-any-return]
 
 
 @contextlib.contextmanager

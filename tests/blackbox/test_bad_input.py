@@ -42,11 +42,11 @@ _RAISE_LATER = """\
 
 def refused(daemon: Daemon, **arguments: Any) -> PaperError:
     """The error of a start, once it is certain that it left nothing behind."""
-    before = {s.session_id for s in daemon.call(wire.PaperListSessions()).sessions}
+    before = {s.session_id for s in daemon.call(wire.PaperListSessions(active_only=False)).sessions}
     folders = set(daemon.layout.sessions.iterdir())
     with pytest.raises(PaperError) as caught:
         daemon.start_session(**arguments)
-    assert {s.session_id for s in daemon.call(wire.PaperListSessions()).sessions} == before
+    assert {s.session_id for s in daemon.call(wire.PaperListSessions(active_only=False)).sessions} == before
     assert set(daemon.layout.sessions.iterdir()) == folders
     assert "Traceback" not in caught.value.message + caught.value.hint
     return caught.value

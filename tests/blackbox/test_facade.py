@@ -327,7 +327,7 @@ def test_arguments_that_are_no_object_are_a_protocol_error(endpoint: str):
 def test_a_defect_of_the_facade_is_told_with_an_incident_and_no_traceback(endpoint: str):
     broken = """
 from jesse_paper_mcp import rendering, server
-def success(answer):
+def success(answer, offered):
     raise RuntimeError("secret detail")
 rendering.success = success
 server.main()

@@ -110,7 +110,7 @@ def test_four_pipes_at_once_hold_nobody_up(daemon: Daemon, tmp_path: Path) -> No
 
     with ThreadPoolExecutor(len(paths)) as pool:
         assert set(pool.map(start, paths)) == {"candles_invalid"}
-    assert daemon.call(wire.PaperListSessions()).total == 0
+    assert daemon.call(wire.PaperListSessions(active_only=False)).total == 0
 
 
 def csv(text: str) -> Callable[[Path], None]:
@@ -172,7 +172,9 @@ def test_what_takes_long_to_load_keeps_no_list_no_stop_and_no_end_waiting() -> N
             starts = [pool.submit(start) for _ in range(6)]
             for _ in range(4):
                 silent.accept()[0].detach()  # kept open: it hangs
-            assert [row.session_id for row in daemon.call(wire.PaperListSessions()).sessions] == ["other"]
+            assert [row.session_id for row in daemon.call(wire.PaperListSessions(active_only=False)).sessions] == [
+                "other"
+            ]
             assert daemon.stop_session("other").status == "stopped"
             assert daemon.kill(signal.SIGTERM) == 0
             assert {each.result() for each in starts} <= {"shutting_down", "timeout", "feed_unavailable"}

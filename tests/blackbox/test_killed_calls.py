@@ -58,7 +58,7 @@ main()
         (self.home / "order").write_text(f"{tool} {moment}")
 
     def ids(self) -> list[str]:
-        return [row.session_id for row in self.call(wire.PaperListSessions(limit=1000)).sessions]
+        return [row.session_id for row in self.call(wire.PaperListSessions(active_only=False, limit=1000)).sessions]
 
 
 @pytest.fixture(scope="module")

@@ -116,14 +116,20 @@ def test_a_restart_is_another_session_with_the_same_settings(asked: Daemon) -> N
 
 
 def test_the_list_can_be_limited_and_leave_out_what_ended(asked: Daemon) -> None:
-    everything = asked.call(wire.PaperListSessions())
+    everything = asked.call(wire.PaperListSessions(active_only=False))
     assert everything.total == len(everything.sessions) >= 2
-    one = asked.call(wire.PaperListSessions(limit=1))
-    assert (len(one.sessions), one.total) == (1, everything.total)
+    one = asked.call(wire.PaperListSessions(active_only=False, limit=1))
+    assert (len(one.sessions), one.total, one.next_offset) == (1, everything.total, 1)
     assert one.hint
+    rest = asked.call(wire.PaperListSessions(active_only=False, offset=1))
+    assert [*one.sessions, *rest.sessions] == everything.sessions
+    assert rest.next_offset is None
+    stopped = asked.call(wire.PaperListSessions(active_only=False, status=["stopped"]))
+    assert {row.status for row in stopped.sessions} == {"stopped"}
+    assert stopped.total == len(stopped.sessions)
     asked.start_session(session_id="alive", strategy="Talkative", speed=60.0)
-    active = asked.call(wire.PaperListSessions(active_only=True))
-    assert [s.session_id for s in active.sessions] == ["alive"]
+    active = asked.call(wire.PaperListSessions())
+    assert ([s.session_id for s in active.sessions], active.total) == (["alive"], 1)
     asked.stop_session("alive")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -12,13 +14,13 @@ import pytest
 from jesse_paper_mcp import view
 from jesse_paper_mcp.facade import Facade
 from jesse_paper_mcp.install import CLIENTS
-from jesse_paper_mcp.instructions import INSTRUCTIONS
 from jesse_paper_mcp.prompts import PROMPTS
 from jesse_paper_mcp.resources import TEMPLATES
 from jesse_paper_mcp.tools import TOOLS, Tool, select
 from jesse_paperd.service.handlers import Handlers
 from jesse_paperd.wire import protocol as p
 from jesse_paperd.wire.errors import ERRORS
+from jesse_paperd.wire.protocol import REQUESTS
 
 SESSION = {"session_id": ("string", True, None)}
 TIMEFRAMES = ["1m", "5m", "15m", "1h", "4h", "1d"]
@@ -219,10 +221,15 @@ def test_the_core_is_what_the_requirements_name():
     assert list(select("core", read_only=False)) == list(REQUIRED_ARGUMENTS)
 
 
-def test_the_instructions_name_only_tools_that_exist():
-    words = {word.strip(".,:?()") for word in INSTRUCTIONS.split()}
-    assert {word for word in words if word.startswith("paper_")} <= {tool.name for tool in TOOLS}
-    assert "simulated money" in INSTRUCTIONS
+@pytest.mark.parametrize("read_only", [True, False])
+@pytest.mark.parametrize("toolset", ["core", "all"])
+def test_no_text_names_a_tool_that_is_not_on_offer(toolset: str, read_only: bool):
+    facade = Facade("ipc:///nowhere", select(toolset, read_only=read_only))
+    offered = {tool["name"] for tool in facade.list_tools()["tools"]}
+    told = json.dumps([facade.instructions, facade.list_tools()])
+    named = {word for word in re.findall(r"paper_[a-z_]+", told) if word in REQUESTS}
+    assert named == offered
+    assert "simulated money" in facade.instructions
 
 
 def test_the_documentation_names_every_tool_client_option_resource_prompt_and_error():

@@ -69,7 +69,9 @@ class Sessions:
         """One round: what is missing is started, what runs is looked at, what is live may be stopped."""
         self.engine_is_ready = False
         self.engine_is_ready = client.call(wire.Ping(), timeout=2).engine == "ready"
-        rows = {row.session_id: row for row in client.call(wire.PaperListSessions(), timeout=5).sessions}
+        rows = {
+            row.session_id: row for row in client.call(wire.PaperListSessions(active_only=False), timeout=5).sessions
+        }
         self.regressions += [name for name in self.acknowledged if name not in rows]
         self.ended |= {name for name, row in rows.items() if row.status in ("stopped", "failed")}
         running = [name for name in self.acknowledged if name not in self.ended]

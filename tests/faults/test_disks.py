@@ -54,7 +54,9 @@ def dead(daemon: Daemon, session_id: str) -> Iterator[Path]:
 
 
 def row(daemon: Daemon, session_id: str) -> wire.SessionRow:
-    (found,) = (r for r in daemon.call(wire.PaperListSessions()).sessions if r.session_id == session_id)
+    (found,) = (
+        r for r in daemon.call(wire.PaperListSessions(active_only=False)).sessions if r.session_id == session_id
+    )
     return found
 
 

@@ -176,7 +176,10 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def i1_what_was_acknowledged_is_listed(self) -> None:
-        rows = {row.session_id: row for row in self.daemon.call(wire.PaperListSessions(limit=1000)).sessions}
+        rows = {
+            row.session_id: row
+            for row in self.daemon.call(wire.PaperListSessions(active_only=False, limit=1000)).sessions
+        }
         assert self.known.keys() <= rows.keys()
         for session_id, known in self.known.items():
             assert (rows[session_id].notes or None) == (known.notes or None)

@@ -117,7 +117,7 @@ def test_what_was_probably_meant_is_suggested(cls: type[p.Operation], arguments:
 
 
 def test_nothing_is_suggested_where_nothing_is_near():
-    assert "Did you mean" not in problems(p.PaperStart, START | {"colour": "blue", "timeframe": "weekly"})
+    assert "Did you mean" not in problems(p.PaperStart, START | {"colour": "blue", "timeframe": "fortnight"})
 
 
 def test_all_problems_are_told_at_once():

@@ -18,27 +18,32 @@ session_argument = click.argument("session_id", metavar="SESSION", shell_complet
 
 
 @click.command()
-@click.option("--active", is_flag=True, help="Leave out sessions that have ended.")
+@click.option("--all", "-a", "everything", is_flag=True, help="Those that ended as well.")
+@click.option("--active", is_flag=True, hidden=True, help="The default, once an option.")
 @click.option("--limit", "-n", type=int, help="How many at most, the newest first. [default: 50]")
+@click.option("--offset", type=int, help="How many of the newest to skip.")
 @json_option
-def ls(active: bool, limit: int | None, as_json: bool) -> None:
-    """List sessions, newest first.
+def ls(everything: bool, active: bool, limit: int | None, offset: int | None, as_json: bool) -> None:
+    """List the sessions that run and those that failed within 24 hours, newest first.
 
     \b
     jesse-paper ls
-    jesse-paper ls --active --json | jq -r '.sessions[].session_id'
+    jesse-paper ls --all --json | jq -r '.sessions[].session_id'
     """
-    answer = ask(wire.PaperListSessions, {"active_only": active, "limit": limit})
+    answer = ask(wire.PaperListSessions, {"active_only": active or not everything, "limit": limit, "offset": offset})
     if as_json:
         return print_json(answer)
     if not answer.sessions:
-        click.echo("No session" + (" runs." if active else " yet.") + " Start one: jesse-paper start STRATEGY SYMBOL")
+        ended = "" if everything else " (--all shows those that ended)"
+        click.echo(
+            f"No session{' yet' if everything else ' runs'}{ended}. Start one: jesse-paper start STRATEGY SYMBOL"
+        )
         return None
     rows = [
         [
             *(s.session_id, s.strategy, s.symbol, s.timeframe, state(s.status, s.health, s.stop_reason)),
             *(s.current_equity, change(s.total_return), fall(s.current_drawdown), s.total_trades, s.position),
-            *(s.exchange, minute(s.started_at)),
+            *(s.market or s.exchange, minute(s.started_at)),
         ]
         for s in answer.sessions
     ]

@@ -18,11 +18,13 @@ from jesse_paperd.market.status import MarketState
 from jesse_paperd.process import identity, lease
 from jesse_paperd.service.ledgers import Ledger, Ledgers
 from jesse_paperd.service.start_hints import hint_of_start
+from jesse_paperd.service.states import state_of
 from jesse_paperd.store.candle_file import Rows
 from jesse_paperd.store.candle_source import open_candles
 from jesse_paperd.store.journal import OrderRow, Outcome, PositionRow, Progress
 from jesse_paperd.store.layout import Layout
 from jesse_paperd.store.registry import ProcessEnd, Record, now_ms
+from jesse_paperd.store.spec import wire_timeframe
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.rfc3339 import to_ms, to_text
@@ -41,21 +43,6 @@ class ProcessView:
     feed_trouble: str = ""
     feed_down_since: int | None = None  # milliseconds
     ends: tuple[ProcessEnd, ...] = ()
-
-
-def state_of(
-    record: Record, view: ProcessView, progress: Progress | None, outcome: Outcome | None
-) -> wire.SessionState:
-    """The session's state: one of the six of the protocol."""
-    if record.failure is not None or (outcome is not None and outcome.reason == "failed"):
-        return "failed"
-    if record.ended_at is not None:
-        return "stopped"
-    if record.desired == "stopped" or outcome is not None:
-        return "stopping"
-    if view.pid is None and view.reason:
-        return "restarting"
-    return "running" if progress is not None and progress.phase == "running" else "starting"
 
 
 class Answers:
@@ -80,7 +67,7 @@ class Answers:
             status=status,
             strategy=spec.strategy,
             symbol=spec.symbol,
-            timeframe=spec.timeframe,
+            timeframe=wire_timeframe(spec.timeframe),
             exchange=spec.exchange,
             starting_balance=spec.starting_balance,
             started_at=to_text(record.created_at),
@@ -101,6 +88,7 @@ class Answers:
         ended_at = outcome.ended_at if outcome is not None else now_ms()
         with self._ledgers.read(spec.session_id, spec.starting_balance) as ledger:
             metrics = metrics_of(ledger.state)
+            traded = _market_hours(ledger.reader.progress())
         hint = ""
         if outcome is None:
             hint = "its process could not be run to close open positions: they are left as the journal has them"
@@ -108,7 +96,7 @@ class Answers:
             hint = f"it had failed: {outcome.error}"
         return wire.Stopped(
             session_id=spec.session_id,
-            status="failed" if outcome is not None and outcome.reason == "failed" else "stopped",
+            status="failed" if "failed" in (failure, outcome and outcome.reason) else "stopped",
             stopped_at=to_text(ended_at),
             duration_hours=max(0.0, (ended_at - record.created_at) / 3_600_000),
             final_metrics=wire.FinalMetrics(
@@ -117,6 +105,7 @@ class Answers:
             ),
             stop_reason=outcome.reason if outcome is not None else failure or "stopped",
             closed_at_stop=outcome.closed_at_stop if outcome is not None else 0,
+            market_hours=traded,
             error=outcome.error if outcome is not None else record.failure or "",
             hint=hint,
         )
@@ -138,7 +127,7 @@ class Answers:
             since_candle = sum(p.unrealized_pnl for p in positions) - metrics.unrealized_pnl
         return wire.Status(
             session_id=spec.session_id,
-            status=state_of(record, view, progress, outcome),
+            status=_state_of(record, view, progress, outcome),
             strategy=spec.strategy,
             symbol=spec.symbol,
             current_equity=metrics.current_equity + since_candle,
@@ -146,7 +135,7 @@ class Answers:
             positions=positions,
             open_orders=orders,
             metrics=metrics,
-            timeframe=spec.timeframe,
+            timeframe=wire_timeframe(spec.timeframe),
             exchange=spec.exchange,
             market=spec.market,
             leverage=progress.leverage if progress is not None else spec.leverage,
@@ -154,8 +143,10 @@ class Answers:
             started_at=to_text(record.created_at),
             stopped_at=to_text(ended) if ended is not None else None,
             duration_hours=_hours(record, ended),
+            market_hours=_market_hours(progress),
             stop_reason=_reason(record, outcome),
             error=record.failure or (outcome.error if outcome is not None else ""),
+            warnings=list(spec.warnings),
             notes=record.notes,
             health=health,
             failure=msgspec.convert(failed, wire.SessionFailure) if failed is not None else None,
@@ -165,7 +156,7 @@ class Answers:
     def row(self, record: Record, view: ProcessView) -> wire.SessionRow:
         spec = record.spec
         if record.final is not None:
-            return _ended_row(record, stopped_from(record.final))
+            return _ended_row(record, stopped_from(record))
         known: dict[str, Any] = {}
         progress = outcome = None
         try:
@@ -193,12 +184,15 @@ class Answers:
             session_id=spec.session_id,
             strategy=spec.strategy,
             symbol=spec.symbol,
-            status=state_of(record, view, progress, outcome),
+            status=_state_of(record, view, progress, outcome),
             started_at=to_text(record.created_at),
             duration_hours=_hours(record, ended),
-            timeframe=spec.timeframe,
+            timeframe=wire_timeframe(spec.timeframe),
             exchange=spec.exchange,
+            market=spec.market,
+            market_hours=_market_hours(progress),
             stop_reason=_reason(record, outcome),
+            failed_at=_failed_at(view) if record.failure is not None else None,
             error=record.failure or (outcome.error if outcome is not None else ""),
             notes=record.notes,
             **known,
@@ -209,7 +203,7 @@ class Answers:
             return wire.MetricsOf(session_id=record.session_id, metrics=metrics_of(ledger.state, body.returns_interval))
 
     def equity(self, record: Record, body: wire.PaperGetEquity) -> wire.Equity:
-        since, until = _time("since", body.since), _time("until", body.until)
+        since, until = _span(body.since, body.until)
         with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
             curve = equity_curve(ledger.state, body.resolution, since, until, body.max_points)
         hint = ""
@@ -227,9 +221,9 @@ class Answers:
         )
 
     def trades(self, record: Record, body: wire.PaperGetTrades) -> wire.Trades:
-        since, until = _time("since", body.since), _time("until", body.until)
+        since, until = _span(body.since, body.until)
         filtered = body.side != "all" or since is not None or until is not None
-        with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger, ledger.reader.snapshot():
+        with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
             total = matching = ledger.reader.trade_count()
             if filtered:
                 rows = [
@@ -294,7 +288,7 @@ class Answers:
         source = record.spec.feed.removeprefix("replay:").rsplit("/", 1)[-1]
         shown["feed"] = f"replay of {source}" if record.spec.candle_files else "live"
         with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
-            status = state_of(record, view, ledger.reader.progress(), ledger.reader.outcome())
+            status = _state_of(record, view, ledger.reader.progress(), ledger.reader.outcome())
             subject = Subject(record.session_id, _heading(record), status, shown, record.notes or "")
             html = report_html(ledger.state, ledger.reader, subject, self._candles(record, ledger))
         return wire.Report(session_id=record.session_id, html=html)
@@ -344,16 +338,22 @@ class Answers:
             process_ends=_ends(view),
         )
 
-    def has_reached(self, record: Record, min_trades: int | None, until: int | None) -> bool:
-        """Whether a session has so many closed trades, or has traded a candle that closes at or after a time."""
-        if min_trades is None and until is None:
-            return False
-        with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
-            progress = ledger.reader.progress()
-            closed_at = progress.last_candle + _MINUTE if progress is not None and progress.last_candle else 0
-            return (min_trades is not None and ledger.reader.trade_count() >= min_trades) or (
-                until is not None and closed_at >= until
-            )
+    def standing(
+        self, record: Record, view: ProcessView, min_trades: int | None, until: int | None
+    ) -> tuple[wire.SessionState, bool]:
+        """A session's state, and whether it has so many closed trades, or has traded a candle up to a time."""
+        if record.final is not None and min_trades is None and until is None:
+            return stopped_from(record).status, False
+        try:
+            with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
+                progress = ledger.reader.progress()
+                closed_at = progress.last_candle + _MINUTE if progress is not None and progress.last_candle else 0
+                there = (min_trades is not None and ledger.reader.trade_count() >= min_trades) or (
+                    until is not None and closed_at >= until
+                )
+                return _state_of(record, view, progress, ledger.reader.outcome()), there
+        except PaperError:
+            return _state_of(record, view, None, None), False
 
     def forget(self, session_id: str) -> None:
         """Keep nothing of a session that was removed."""
@@ -364,9 +364,9 @@ class Answers:
         try:
             with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
                 outcome = ledger.reader.outcome()
-                return state_of(record, view, ledger.reader.progress(), outcome), outcome
+                return _state_of(record, view, ledger.reader.progress(), outcome), outcome
         except PaperError:
-            return state_of(record, view, None, None), None
+            return _state_of(record, view, None, None), None
 
     def _total(self, record: Record) -> int | None:
         """How many candles a replay trades in all; None for a live session, or when its file cannot be read."""
@@ -472,16 +472,19 @@ def _ended_row(record: Record, final: wire.Stopped) -> wire.SessionRow:
         status=final.status,
         started_at=to_text(record.created_at),
         duration_hours=final.duration_hours,
-        timeframe=spec.timeframe,
+        timeframe=wire_timeframe(spec.timeframe),
         exchange=spec.exchange,
+        market=spec.market,
         health="ended",
         current_equity=metrics.current_equity,
         total_return=metrics.total_return,
         current_drawdown=metrics.current_drawdown,
         total_trades=metrics.total_trades,
         position="",
-        last_candle=metrics.as_of,
+        last_candle=to_text(to_ms(metrics.as_of) - _MINUTE) if metrics.as_of is not None else None,
+        market_hours=final.market_hours,
         stop_reason=final.stop_reason,
+        failed_at=final.stopped_at if final.status == "failed" else None,
         error=final.error,
         notes=record.notes,
     )
@@ -489,7 +492,7 @@ def _ended_row(record: Record, final: wire.Stopped) -> wire.SessionRow:
 
 def _heading(record: Record) -> str:
     spec = record.spec
-    return f"{spec.strategy} · {spec.symbol} {spec.timeframe} · {spec.market}"
+    return f"{spec.strategy} · {spec.symbol} {wire_timeframe(spec.timeframe)} · {spec.market}"
 
 
 def _time(field: str, text: str | None) -> int | None:
@@ -502,6 +505,36 @@ def _time(field: str, text: str | None) -> int | None:
         return None if text is None else to_ms(text)
     except ValueError as error:
         raise PaperError("invalid_argument", f"{field}: {error}") from None
+
+
+def _span(since: str | None, until: str | None) -> tuple[int | None, int | None]:
+    """Both ends of a span of time in milliseconds.
+
+    Raises:
+        PaperError: `invalid_argument` when one is no time, or when it ends before it begins.
+    """
+    begin, end = _time("since", since), _time("until", until)
+    if begin is not None and end is not None and begin > end:
+        raise PaperError("invalid_argument", f"since: {since} is after until: {until}", "exchange the two")
+    return begin, end
+
+
+def _state_of(
+    record: Record, view: ProcessView, progress: Progress | None, outcome: Outcome | None
+) -> wire.SessionState:
+    return state_of(record, view.pid is not None, view.reason, progress, outcome)
+
+
+def _market_hours(progress: Progress | None) -> float | None:
+    """Market time from the first traded candle to the end of the last, in hours; None before the first."""
+    if progress is None or progress.first_candle is None or progress.last_candle is None:
+        return None
+    return max(0.0, (progress.last_candle + _MINUTE - progress.first_candle) / 3_600_000)
+
+
+def _failed_at(view: ProcessView) -> str | None:
+    """When a session was given up: when its last process died, as far as that is kept."""
+    return to_text(view.ends[-1].at) if view.ends else None
 
 
 def _hours(record: Record, ended: int | None) -> float:
@@ -558,6 +591,15 @@ def _order(row: OrderRow) -> wire.Order:
     )
 
 
-def stopped_from(text: str) -> wire.Stopped:
-    """The final answer as the registry keeps it."""
-    return msgspec.json.decode(text, type=wire.Stopped)
+def stopped_from(record: Record) -> wire.Stopped:
+    """The final answer of an ended session, as the registry keeps it.
+
+    Earlier versions wrote times with milliseconds, and called a session that was given up and then stopped `stopped`.
+    """
+    assert record.final is not None
+    final = msgspec.json.decode(record.final, type=wire.Stopped)
+    return msgspec.structs.replace(
+        final,
+        status="failed" if record.failure is not None else final.status,
+        stopped_at=to_text(to_ms(final.stopped_at)) if final.stopped_at is not None else None,
+    )

@@ -34,6 +34,7 @@ from jesse_paperd.service.serial import Lines, Requests
 from jesse_paperd.service.start_hints import failed_before
 from jesse_paperd.service.supervision import read_outcome, read_progress
 from jesse_paperd.service.verification import Verifier
+from jesse_paperd.service.waiting import Standings, Waits
 from jesse_paperd.store.layout import Layout
 from jesse_paperd.store.registry import Record, Registry, now_ms
 from jesse_paperd.store.spec import TIMEFRAME_MINUTES
@@ -41,13 +42,18 @@ from jesse_paperd.store.strategy_outline import outline
 from jesse_paperd.store.strategy_source import available
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.rfc3339 import to_ms, to_text
+from jesse_paperd.wire.rfc3339 import to_text
+from jesse_paperd.wire.validation import did_you_mean
 
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 #: How long paper_verify waits before it says that it goes on: shorter than any client's patience.
 _VERIFY_SECONDS = 40.0
+#: A failed session is listed with the active ones for so long.
+_FAILED_LATELY_MS = 86_400_000
+#: How long an update waits for a session to use its new leverage: a flat one does at once.
+_LEVERAGE_SECONDS = 1.0
 
 
 class Handlers:
@@ -77,6 +83,7 @@ class Handlers:
         self._verifier = Verifier(layout, zygote, config.limits)
         self._requests = Requests(registry)
         self._lines = Lines()
+        self._waits = Waits(self._standings, lambda ids: self._rows([self._record(session_id) for session_id in ids]))
         #: Sessions that will run, once what must be done before is done; and those whose candles may come meanwhile.
         self._coming = 0
         self._arriving = 0
@@ -261,7 +268,7 @@ class Handlers:
             async with self._lines.of(session_id):
                 record = self._record(session_id)
                 if record.final is not None:
-                    return stopped_from(record.final)
+                    return stopped_from(record)
                 if self._manager.run_of(session_id) is None:
                     # Given up on: it ends here, with what its journal has.
                     outcome = read_outcome(self._layout.session(session_id))
@@ -286,16 +293,38 @@ class Handlers:
         return await self._read(self._answers.metrics, self._record(body.session_id), body)
 
     async def paper_list_sessions(self, body: wire.PaperListSessions, _request_id: str) -> wire.Sessions:
-        records = [r for r in self._registry.all() if not body.active_only or self._manager.run_of(r.session_id)]
-        rows = await self._rows(records[: body.limit])
-        hint = f"the newest {body.limit} of {len(records)}; raise limit for more" if len(records) > body.limit else ""
-        return wire.Sessions(sessions=rows, total=len(records), hint=hint)
+        records = [r for r in self._registry.all() if not body.active_only or self._is_of_interest(r)]
+        if body.status is not None:
+            rows = [row for row in await self._rows(records) if row.status in body.status]
+            total, rows = len(rows), rows[body.offset : body.offset + body.limit]
+        else:
+            total, rows = len(records), await self._rows(records[body.offset : body.offset + body.limit])
+        following = body.offset + len(rows)
+        more = following < total
+        hint = f"{body.offset + 1} to {following} of {total}: offset={following} gives the next ones" if more else ""
+        return wire.Sessions(
+            sessions=rows, total=total, offset=body.offset, next_offset=following if more else None, hint=hint
+        )
+
+    def _is_of_interest(self, record: Record) -> bool:
+        """Whether a session is active, or failed so lately that somebody should know."""
+        if self._manager.run_of(record.session_id) is not None:
+            return True
+        failed_at = record.ended_at
+        if record.failure is not None:
+            ends = self._registry.process_ends(record.session_id)
+            failed_at = ends[-1].at if ends else now_ms()
+        elif record.final is None or stopped_from(record).status != "failed":
+            return False
+        return failed_at is not None and now_ms() - failed_at < _FAILED_LATELY_MS
 
     async def _rows(self, records: list[Record]) -> list[wire.SessionRow]:
         def rows(listed: list[tuple[Record, ProcessView]]) -> list[wire.SessionRow]:
             return [self._answers.row(record, view) for record, view in listed]
 
-        return await self._read(rows, [(record, self._view(record.session_id)) for record in records])
+        # What was given up is told with the time of its last process's end.
+        views = [self._full_view(r.session_id) if r.failure is not None else self._view(r.session_id) for r in records]
+        return await self._read(rows, list(zip(records, views, strict=True)))
 
     async def paper_update_session(self, body: wire.PaperUpdateSession, request_id: str) -> wire.Updated:
         record = self._record(body.session_id)
@@ -318,41 +347,39 @@ class Handlers:
                 pending["leverage"] = "from the next moment the session has no position and no entry order"
         if updates.notes is not None:
             updated.append("notes")
-        if leverage is not None:
-            updated.append("leverage")
-        reply = wire.Updated(
-            session_id=body.session_id,
-            status="updated" if updated else "refused",
-            updated_fields=updated,
-            pending=pending,
-            refused=refused,
-        )
+        reply = _updated(body.session_id, updated, pending, refused)
         self._registry.update(body.session_id, updates.notes, leverage, request_id, body, reply)
         self._manager.ring(body.session_id)
+        if leverage is not None and await self._has_leverage(body.session_id, leverage):
+            return _updated(body.session_id, ["leverage", *updated], {}, refused)
         return reply
 
+    async def _has_leverage(self, session_id: str, leverage: int) -> bool:
+        """Whether a session uses a leverage, waiting a moment for it."""
+        deadline = time.monotonic() + _LEVERAGE_SECONDS
+        while time.monotonic() < deadline:
+            progress = await self._read(read_progress, self._layout.session(session_id))
+            if progress is not None and progress.leverage == leverage:
+                return True
+            await asyncio.sleep(0.02)
+        return False
+
     async def paper_wait(self, body: wire.PaperWait, _request_id: str) -> wire.Waited:
-        until = None
-        if body.until_time is not None:
-            try:
-                until = to_ms(body.until_time)
-            except ValueError as error:
-                raise PaperError("invalid_argument", f"until_time: {error}") from None
-        deadline = time.monotonic() + body.timeout_seconds
-        while True:
-            records = [self._record(session_id) for session_id in body.session_ids]
-            rows = await self._rows(records)
-            there = [
-                row.session_id
-                for record, row in zip(records, rows, strict=True)
-                if row.status in body.status
-                or await self._read(self._answers.has_reached, record, body.min_trades, until)
+        return await self._waits.wait(body)
+
+    def end_waits(self) -> None:
+        """Answer those who wait: the daemon is about to end."""
+        self._waits.end()
+
+    async def _standings(self, session_ids: list[str], min_trades: int | None, until: int | None) -> Standings:
+        asked = [(self._record(session_id), self._view(session_id)) for session_id in session_ids]
+
+        def look() -> Standings:
+            return [
+                (record.session_id, *self._answers.standing(record, view, min_trades, until)) for record, view in asked
             ]
-            reached = len(there) == len(rows) if body.mode == "all" else bool(there)
-            if reached or time.monotonic() >= deadline:
-                hint = "" if reached else "not yet: call paper_wait again to go on waiting"
-                return wire.Waited(reached=reached, sessions=rows, reached_by=there, hint=hint)
-            await asyncio.sleep(min(0.1, max(0.0, deadline - time.monotonic())))
+
+        return await self._read(look)
 
     async def paper_get_orders(self, body: wire.PaperGetOrders, _request_id: str) -> wire.Orders:
         return await self._read(self._answers.orders, self._record(body.session_id), body)
@@ -575,8 +602,10 @@ class Handlers:
     def _record(self, session_id: str) -> Record:
         record = self._registry.get(session_id)
         if record is None:
-            known = [r.session_id for r in self._registry.all()[:10]]
-            hint = f"the newest are: {', '.join(known)}" if known else "there are none: start one with paper_start"
+            known = [r.session_id for r in self._registry.all()]
+            meant = did_you_mean(session_id, known).strip()
+            newest = f"the newest are: {', '.join(known[:10])}" if known else "there are none: paper_start starts one"
+            hint = " ".join(filter(None, (meant, newest)))
             raise PaperError("session_not_found", f"no session has the id {session_id!r}", hint)
         return record
 
@@ -602,6 +631,12 @@ class Handlers:
     async def _load(self, question: Callable[..., Result], *arguments: Any) -> Result:
         """Do what may take as long as it likes, such as reading what a user names: no other question waits for it."""
         return await asyncio.get_running_loop().run_in_executor(self._loaders, question, *arguments)
+
+
+def _updated(session_id: str, updated: list[str], pending: dict[str, str], refused: dict[str, str]) -> wire.Updated:
+    done = bool(updated or pending)
+    status = "refused" if not done else "partly_updated" if refused else "updated"
+    return wire.Updated(session_id=session_id, status=status, updated_fields=updated, pending=pending, refused=refused)
 
 
 def _arguments(body: wire.PaperStart) -> str:

@@ -58,15 +58,16 @@ class Ledgers:
 
     @contextlib.contextmanager
     def read(self, session_id: str, starting_balance: float) -> Iterator[Ledger]:
-        """The ledger of a session, up to date, for this thread alone.
+        """The ledger of a session, up to date, for this thread alone: all that is read of it is of one moment.
 
         Raises:
             PaperError: `storage_failed` when the journal cannot be read.
         """
         ledger = self._take(session_id, starting_balance)
         try:
-            ledger.state.refresh()
-            yield ledger
+            with ledger.reader.snapshot():
+                ledger.state.refresh()
+                yield ledger
         except sqlite3.Error as error:
             self.drop(session_id)
             raise PaperError(

@@ -7,8 +7,11 @@ import secrets
 import shutil
 from pathlib import Path
 
+import msgspec
+
 from jesse_paperd.config import Config
 from jesse_paperd.market.exchanges import resolve
+from jesse_paperd.service.doubts import doubts_about, doubts_about_prices
 from jesse_paperd.service.replay_source import keep_replay
 from jesse_paperd.store.candle_file import MINUTE
 from jesse_paperd.store.candles import ReplayedCandles
@@ -78,10 +81,13 @@ def prepare(config: Config, layout: Layout, body: PaperStart, session_id: str) -
         live_from=None if candle_files else created_at // MINUTE * MINUTE,
         candle_seconds=config.limits.candle_seconds,
         versions=versions_here(),
+        warnings=tuple(doubts_about(body, exchange, symbols)),
     )
     if candle_files:
         try:
-            ReplayedCandles(layout, spec)  # refuses files that end before the warm-up does
+            candles = ReplayedCandles(layout, spec)  # refuses files that end before the warm-up does
+            doubts = doubts_about_prices(layout, spec, candles)
+            spec = msgspec.structs.replace(spec, warnings=(*spec.warnings, *doubts))
         except PaperError:
             shutil.rmtree(files.root, ignore_errors=True)
             raise

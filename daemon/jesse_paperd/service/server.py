@@ -55,6 +55,7 @@ class Server:
     async def close(self, grace_seconds: float) -> None:
         """Answer what is under way, at most so long, and free the socket."""
         self._closing = True
+        self._handlers.end_waits()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_seconds)
         for task in self._tasks:

@@ -13,13 +13,20 @@ _RESULTS = "paper_get_metrics, paper_get_trades and paper_get_equity show what i
 def hint_of_start(
     record: Record, status: SessionState, outcome: Outcome | None, already_existed: bool, reason: str, trouble: str
 ) -> str:
-    """The hint beside a session that was asked for.
+    """The hint beside a session that was asked for, with what is doubtful about how it was started.
 
     Args:
         already_existed: nothing was started, since it was there.
         reason: why it has no process, or empty.
         trouble: why its candles cannot be had now, or empty.
     """
+    told = _state_hint(record, status, outcome, already_existed, reason, trouble)
+    return "; ".join(filter(None, (told, *record.spec.warnings)))
+
+
+def _state_hint(
+    record: Record, status: SessionState, outcome: Outcome | None, already_existed: bool, reason: str, trouble: str
+) -> str:
     if status == "failed":
         return f"it failed: {_failure(record, outcome)}; see paper_status"
     if status in ("stopped", "stopping"):

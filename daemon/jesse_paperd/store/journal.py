@@ -309,12 +309,15 @@ class JournalReader:
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Several reads of one moment: what the session commits meanwhile is not seen."""
+        """Several reads of one moment: what the session commits meanwhile is not seen. Inside another, that one's."""
+        if self._db.in_transaction:
+            yield
+            return
         self._db.execute("BEGIN")
         try:
             yield
         finally:
-            if self._db.in_transaction:  # an error may have ended it
+            if self._db.in_transaction:
                 self._db.execute("COMMIT")
 
     def progress(self) -> Progress | None:

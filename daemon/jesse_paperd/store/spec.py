@@ -31,6 +31,11 @@ def versions_here() -> dict[str, str]:
     }
 
 
+def wire_timeframe(timeframe: str) -> str:
+    """The requirements' spelling of one of Jesse's timeframes: days and weeks in small letters (`1D` → `1d`)."""
+    return timeframe.replace("D", "d").replace("W", "w")
+
+
 class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A session as it was started: fixed for its whole life. New fields have defaults.
 
@@ -63,6 +68,8 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     candle_seconds: float = 0.0
     #: Of what it was started under, as `versions_here` tells them; empty for sessions of versions that kept none.
     versions: dict[str, str] = {}
+    #: Doubts about how it was started, for whoever asks: another pair in the file's name, another venue than named.
+    warnings: tuple[str, ...] = ()
 
     @property
     def symbols(self) -> tuple[str, ...]:

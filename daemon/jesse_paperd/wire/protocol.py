@@ -11,16 +11,16 @@ Evolution, so that old and new programs understand each other:
 1. a new field has a default; 2. a field's type and meaning never change; 3. a tag (`op`, `kind`) and a field name
 are never used again for something else; 4. requests refuse unknown fields, replies tolerate them.
 
-Units everywhere: money in the quote currency, fractions as fractions (0.05 is 5 %), times as RFC 3339 UTC
-(`2026-02-19T00:00:00Z`), durations in the unit that the name ends with. Undefined numbers are null, with the reason
-beside them; never NaN or Infinity. The envelope's id is the idempotency key of a request that changes something.
+Units everywhere: money in the quote currency, fractions as fractions (0.05 is 5 %), times as RFC 3339 UTC in whole
+seconds (`2026-02-19T00:00:00Z`), durations in the unit that the name ends with. Undefined numbers are null, with the
+reason beside them; never NaN or Infinity. The envelope's id is the idempotency key of a request that changes something.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 PROTOCOL_VERSION = 1
 
@@ -41,7 +41,7 @@ SessionId = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z0-9_-]{1,64}$" + NO_NEWLINE,
-        description="Session id as returned by paper_start: 1 to 64 letters, digits, '_' or '-'.",
+        description="A session's id: 1 to 64 letters, digits, '_' or '-'.",
     ),
 ]
 Symbol = Annotated[
@@ -100,7 +100,12 @@ class PaperStart(Operation, tag="paper_start", frozen=True):
         float, Meta(gt=0, le=1e12, description="Simulated money to start with, in the quote currency.")
     ] = 10000
     leverage: Annotated[float, Meta(ge=1, le=200, multiple_of=1, description="Above 1 needs a futures exchange.")] = 1
-    session_id: SessionId | None = None
+    session_id: (
+        Annotated[
+            SessionId, Meta(description="An id of your own (1 to 64 letters, digits, '_', '-'); made up when left out.")
+        ]
+        | None
+    ) = None
     fee: Annotated[float, Meta(ge=0, lt=0.1, description="Fee of each fill, as a fraction of its value.")] = 0.001
     warmup_candles: Annotated[
         int,
@@ -188,10 +193,17 @@ class PaperGetMetrics(Operation, tag="paper_get_metrics", frozen=True):
 
 
 class PaperListSessions(Operation, tag="paper_list_sessions", frozen=True):
-    """All sessions, running and ended, newest first."""
+    """The active sessions and those that failed within 24 hours, or all of them, newest first."""
 
-    active_only: Annotated[bool, Meta(description="Leave out sessions that have ended.")] = False
+    active_only: Annotated[
+        bool,
+        Meta(description="True: sessions that have not ended, and those that failed within 24 hours. False: all."),
+    ] = True
     limit: Annotated[int, Meta(ge=1, le=1000, description="How many at most, the newest first.")] = 50
+    offset: Annotated[int, Meta(ge=0, le=10**9, description="How many of the newest to skip.")] = 0
+    status: (
+        Annotated[list[SessionState], Meta(max_length=6, description="Only sessions in one of these states.")] | None
+    ) = None
 
 
 class SessionUpdates(Struct, forbid_unknown_fields=True, frozen=True):
@@ -220,13 +232,21 @@ class PaperUpdateSession(Operation, tag="paper_update_session", frozen=True):
 
 
 class PaperWait(Operation, tag="paper_wait", frozen=True):
-    """Wait until sessions reach something, at most so long; answers at once when they have."""
+    """Wait until sessions reach something, at most so long; answers at once when they have, or no longer can."""
 
     session_ids: Annotated[list[SessionId], Meta(min_length=1, max_length=50, description="Sessions to wait for.")]
     mode: Annotated[Literal["all", "any"], Meta(description="Whether all or any one of them must be there.")] = "all"
-    status: Annotated[
-        list[SessionState], Meta(max_length=6, description="Reached by a session in one of these states.")
-    ] = field(default_factory=lambda: ["stopped", "failed"])
+    status: (
+        Annotated[
+            list[SessionState],
+            Meta(
+                max_length=6,
+                description="Reached by a session in one of these states. Left out: ['stopped', 'failed'], unless "
+                "min_trades or until_time says what to wait for.",
+            ),
+        ]
+        | None
+    ) = None
     min_trades: Annotated[int, Meta(ge=1, le=10**9, description="Also reached by so many closed trades.")] | None = None
     until_time: (
         Annotated[str, Meta(max_length=40, description="Also reached once a candle of this time (UTC) is traded.")]
@@ -478,7 +498,7 @@ class FinalMetrics(Metrics, kw_only=True, frozen=True):
 
 
 class Stopped(Answer, tag="stopped", frozen=True):
-    """How a session ended. `duration_hours` is wall-clock time since its start."""
+    """How a session ended. `duration_hours` is wall-clock time since its start, `market_hours` the time it traded."""
 
     session_id: str
     status: SessionState
@@ -487,6 +507,7 @@ class Stopped(Answer, tag="stopped", frozen=True):
     final_metrics: FinalMetrics
     stop_reason: str = ""
     closed_at_stop: int = 0
+    market_hours: float | None = None
     error: str = ""
     hint: str = ""
 
@@ -529,8 +550,8 @@ class Order(Struct, kw_only=True, frozen=True):
 class Health(Struct, kw_only=True, frozen=True):
     """Is the session doing its work? `state` is `ok`, `warming_up`, `stalled`, `stale`, `diverged` or `ended`.
 
-    `candles` of `candles_total` have been traded, where that is known: of a replay, in `paper_status`. `progress` is
-    that of a live session's warm-up, as a fraction.
+    `candles` of `candles_total` have been traded, where that is known: of a replay, in `paper_status`. `last_candle` is
+    the open time of the last one. `progress` is that of a live session's warm-up, as a fraction.
     """
 
     state: str
@@ -576,7 +597,11 @@ class ProcessEnd(Struct, kw_only=True, frozen=True):
 
 
 class Status(Answer, tag="status", frozen=True):
-    """The state of a session now."""
+    """The state of a session now.
+
+    `duration_hours` is wall-clock time since its start, `market_hours` the market's time from its first traded candle
+    to its last. `warnings` are doubts about how it was started.
+    """
 
     session_id: str
     status: SessionState
@@ -595,8 +620,10 @@ class Status(Answer, tag="status", frozen=True):
     started_at: str | None = None
     stopped_at: str | None = None
     duration_hours: float = 0.0
+    market_hours: float | None = None
     stop_reason: str = ""
     error: str = ""
+    warnings: list[str] = []
     notes: str | None = None
     health: Health = Health(state="ok")
     failure: SessionFailure | None = None
@@ -674,7 +701,11 @@ class MetricsOf(Answer, tag="metrics", frozen=True):
 
 
 class SessionRow(Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """One line about a session; what is not known is left out. `position` is such as `long 0.05`."""
+    """One line about a session; what is not known is left out.
+
+    `position` is such as `long 0.05`, `last_candle` the open time of the last traded candle, `failed_at` when it failed
+    or was given up.
+    """
 
     session_id: str
     strategy: str
@@ -684,6 +715,7 @@ class SessionRow(Struct, kw_only=True, frozen=True, omit_defaults=True):
     duration_hours: float
     timeframe: str = ""
     exchange: str = ""
+    market: str = ""
     health: str = ""
     current_equity: float | None = None
     total_return: float | None = None
@@ -695,21 +727,29 @@ class SessionRow(Struct, kw_only=True, frozen=True, omit_defaults=True):
     pid: int | None = None
     cpu_seconds: float | None = None
     memory_mb: float | None = None
+    market_hours: float | None = None
     stop_reason: str = ""
+    failed_at: str | None = None
     error: str = ""
     notes: str | None = None
 
 
 class Sessions(Answer, tag="sessions", frozen=True):
-    """All sessions, newest first."""
+    """A page of sessions, newest first. `total` counts all that match, whatever the page."""
 
     sessions: list[SessionRow]
     total: int
+    offset: int = 0
+    next_offset: int | None = None
     hint: str = ""
 
 
 class Updated(Answer, tag="updated", frozen=True):
-    """What became of an update. `pending` fields wait for the moment named; `refused` ones were not done."""
+    """What became of an update: `status` is `updated`, `partly_updated` or `refused`.
+
+    `updated_fields` have their new values; `pending` ones are accepted and wait for the moment named, `refused` ones
+    were not done, each with the reason.
+    """
 
     session_id: str
     status: str
@@ -719,11 +759,15 @@ class Updated(Answer, tag="updated", frozen=True):
 
 
 class Waited(Answer, tag="waited", frozen=True):
-    """The sessions after a wait. `reached` says whether what was waited for is there."""
+    """The sessions after a wait. `reached` says whether what was waited for is there.
+
+    `ended_without` maps a session that ended before it got there, and so never will, to how it ended.
+    """
 
     reached: bool
     sessions: list[SessionRow]
     reached_by: list[str] = []
+    ended_without: dict[str, str] = {}
     hint: str = ""
 
 

@@ -241,12 +241,40 @@ def _suggestion(kind: inspect.Type, value: Any) -> str:
         for each in in_declared_order(member.values)
     ]
     if known:
-        return did_you_mean(value, known)
+        meant = _other_words(value, known)
+        return f" Did you mean {meant!r}?" if meant is not None else did_you_mean(value, known)
     if isinstance(bare, inspect.StrType) and bare.pattern:
         for candidate in _respelled(value):
             if re.search(bare.pattern, candidate):
                 return f" Did you mean {candidate!r}?"
     return ""
+
+
+#: Words for what the protocol calls otherwise, by the way others call it.
+_SYNONYMS = {
+    "filled": "executed", "done": "executed", "closed": "executed",
+    "open": "active", "pending": "active", "working": "active", "cancelled": "canceled",
+    "buy": "long", "sell": "short", "both": "all",
+    "ended": "stopped", "finished": "stopped", "completed": "stopped", "alive": "running", "error": "failed",
+    "day": "1d", "daily": "1d", "hour": "1h", "hourly": "1h", "minute": "1m", "week": "1w", "weekly": "1w",
+}  # fmt: skip
+_MINUTES = {"m": 1, "h": 60, "d": 1440, "w": 10_080}
+_LENGTH = re.compile(r"(\d{1,6})\s*(m|h|d|w)(?:in(?:ute)?s?|ours?|rs?|ays?|eeks?)?", re.IGNORECASE)
+
+
+def _other_words(value: str, known: list[str]) -> str | None:
+    """The known word that means the same: another word for it, or the same length of time (`60m` is `1h`)."""
+    synonym = _SYNONYMS.get(value.lower())
+    if synonym in known:
+        return synonym
+    if (minutes := _minutes(value)) is not None:
+        return next((word for word in known if word != "1M" and _minutes(word) == minutes), None)
+    return None
+
+
+def _minutes(text: str) -> int | None:
+    found = _LENGTH.fullmatch(text.strip())
+    return int(found[1]) * _MINUTES[found[2].lower()] if found and text != "1M" else None
 
 
 def _respelled(text: str) -> Iterator[str]:
@@ -259,7 +287,11 @@ def _respelled(text: str) -> Iterator[str]:
         yield f"{pair[1]}-{pair[2]}"
 
 
-def _unknown(path: str, name: str, fields: Iterable[str]) -> str:
+def _unknown(path: str, name: str, fields: Mapping[str, tuple[inspect.Field, Any]]) -> str:
+    for outer, (field, _) in fields.items():
+        inner = _bare(field.type)
+        if isinstance(inner, inspect.StructType) and name in {each.encode_name for each in inner.fields}:
+            return f"{_named(path)} is no argument here: put it inside `{outer}`."
     known = list(fields)
     takes = f"those that exist are {_listed(known)}" if known else "none is taken here"
     return f"{_named(path)} is no argument; {takes}.{did_you_mean(name, known)}"
