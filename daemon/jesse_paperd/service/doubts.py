@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from itertools import pairwise
 
 from jesse_paperd.market.exchanges import Exchange
 from jesse_paperd.service.replay_source import names_no_file, replay_files
@@ -38,7 +39,7 @@ def doubts_about(body: PaperStart, exchange: Exchange, symbols: tuple[str, ...])
 def _pairs_in(name: str) -> list[str]:
     """The pairs that a file's name may mean: BTC-USDT, btc_usdt, BTCUSDT; the likeliest last."""
     words = re.findall(r"[A-Z0-9]+", name.upper())
-    apart = [f"{base}-{quote}" for base, quote in zip(words, words[1:], strict=False) if quote in _QUOTES.split("|")]
+    apart = [f"{base}-{quote}" for base, quote in pairwise(words) if quote in _QUOTES.split("|")]
     joined = [f"{found[1]}-{found[2]}" for word in words if (found := _JOINED.fullmatch(word))]
     return apart + joined
 
