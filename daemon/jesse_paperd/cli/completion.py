@@ -18,7 +18,7 @@ _SECONDS = 1.0
 def complete_sessions(_context: click.Context, _parameter: Any, begun: str) -> list[CompletionItem]:
     """The sessions there are, with what they trade beside them."""
     try:
-        answer: wire.Sessions = ask(wire.PaperListSessions, {"limit": 1000}, timeout=_SECONDS)
+        answer: wire.Sessions = ask(wire.PaperListSessions, {"active_only": False, "limit": 1000}, timeout=_SECONDS)
     except PaperError:
         return []  # without a daemon there is nothing to offer, and no place to say so
     return [
