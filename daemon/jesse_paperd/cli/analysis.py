@@ -188,6 +188,7 @@ def _parquet(arrow: Any, output: Path, rows: list[dict[str, Any]], kind: type[ms
     types = {
         inspect.FloatType: arrow.float64(),
         inspect.IntType: arrow.int64(),
+        inspect.BoolType: arrow.bool_(),
         inspect.ListType: arrow.list_(arrow.string()),
     }
     columns = {}
