@@ -88,7 +88,7 @@ def doctor(as_json: bool) -> None:
 
 
 def _findings() -> Iterator[Finding]:
-    configuration, read = _configuration()
+    configuration, read = configuration_finding()
     try:
         _wait_for_a_daemon()
         pong: wire.Pong = ask(wire.Ping, {}, timeout=5)
@@ -141,8 +141,8 @@ def _home(home: Path) -> Iterator[Finding]:
     yield Finding("permissions", "wrong" if open_to_others else "ok", ", ".join(open_to_others) or "yours alone", mend)
 
 
-def _configuration() -> tuple[Configuration | None, Finding]:
-    """Read by the daemon's own program, which alone knows what it takes."""
+def configuration_finding() -> tuple[Configuration | None, Finding]:
+    """What it comes to, if it is valid: read by the daemon's own program, which alone knows what it takes."""
     program = [sys.executable, "-P", "-c", "from jesse_paperd.app import main; main()", "--check"]
     done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=_CHECK_SECONDS)
     if done.returncode == 0:
