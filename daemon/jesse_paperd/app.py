@@ -24,6 +24,7 @@ import msgspec
 from jesse_paperd.config import Config, load
 from jesse_paperd.market.config import settings_of
 from jesse_paperd.market.jesse_database import database_of
+from jesse_paperd.process.engine_environment import ENGINE_ENVIRONMENT
 from jesse_paperd.process.notify import Notifier
 from jesse_paperd.process.zygote import Zygote
 from jesse_paperd.service.answers import Answers
@@ -39,16 +40,6 @@ from jesse_paperd.wire.errors import PaperError
 
 log = logging.getLogger("jesse_paperd")
 
-_ENGINE_ENVIRONMENT = {
-    # OpenBLAS and OpenMP would otherwise start threads at import, and no fork is safe with them.
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    # pandas imports pyarrow where it is installed, whose allocator would start one.
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",
-    # A strategy that walks over a set of strings should meet them in the same order when it is replayed.
-    "PYTHONHASHSEED": "0",
-}
 _GRACE_SECONDS = 5.0
 
 
@@ -56,7 +47,7 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
     """Serve until a signal to end comes."""
     notifier = Notifier()
     registry = open_registry(layout)
-    zygote = Zygote("jesse_paperd.trading.forked", layout.zygote, _ENGINE_ENVIRONMENT)
+    zygote = Zygote("jesse_paperd.trading.forked", layout.zygote, ENGINE_ENVIRONMENT)
     ledgers = Ledgers(layout)
     answers = Answers(layout, ledgers, config.stalled_seconds)
     # What users name may be large, or on a disk that hangs: nobody who asks for a list or a stop should wait for it.

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from jesse_paperd.cli.failing import fail
 from jesse_paperd.cli.progress import Show, progress_bar
 from jesse_paperd.cli.tables import minute, pairs, table
 from jesse_paperd.config import Config, load
@@ -223,12 +224,11 @@ def main() -> None:
     """Run the task given as JSON in the first argument."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no failure
+    task = json.loads(sys.argv[1])
     try:
-        run(json.loads(sys.argv[1]))
+        run(task)
     except PaperError as error:
-        hint = f"\n  {error.hint}" if error.hint else ""
-        sys.stderr.write(f"jesse-paper: {error.message}{hint}  [{error.code}]\n")
-        sys.exit(error.kind.exit_status)
+        fail(error, task.get("json", False))
     except KeyboardInterrupt:
         sys.stderr.write("jesse-paper: interrupted; what is imported stays, the same import again does the rest\n")
         sys.exit(130)

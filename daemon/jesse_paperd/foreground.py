@@ -20,6 +20,7 @@ from typing import IO, Any
 
 import msgspec
 
+from jesse_paperd.cli.failing import error_object, fail
 from jesse_paperd.config import Config, load
 from jesse_paperd.market.config import settings_of
 from jesse_paperd.market.status import FeedProblem, MarketState, Wish, WishList, decode_event, encode
@@ -54,8 +55,12 @@ class Interruption:
         return []
 
 
-def run(task: dict[str, Any]) -> int:
-    """Run the session and print what came of it; the exit status."""
+def run(task: dict[str, Any]) -> None:
+    """Run the session and print what came of it.
+
+    Raises:
+        PaperError: why it could not begin, or why it failed, after what it had done until then was printed.
+    """
     body = msgspec.convert(task["arguments"], wire.PaperStart)
     # Python's own standard output is kept for the result: a strategy may print.
     with tempfile.TemporaryDirectory(prefix="jesse-paper-") as folder, os.fdopen(os.dup(1), "w") as output:
@@ -70,11 +75,14 @@ def run(task: dict[str, Any]) -> int:
         if sys.stderr.isatty():
             _describe(layout, spec)
         outcome = _trade(layout, spec)
+        failure = None
         if outcome.reason == "failed":
+            whose = "the session" if outcome.code == "internal" else f"strategy {spec.strategy}"
+            failure = PaperError(outcome.code, f"{whose} failed: {outcome.error}")
             _print_traceback(layout, spec)
-            raise PaperError(outcome.code, f"strategy {spec.strategy} failed: {outcome.error}")
-        _report(layout, spec, outcome, task, output)
-    return 0
+        _report(layout, spec, outcome, failure, task, output)
+        if failure is not None:
+            raise failure
 
 
 def _describe(layout: Layout, spec: SessionSpec) -> None:
@@ -153,7 +161,9 @@ def _print_traceback(layout: Layout, spec: SessionSpec) -> None:
             sys.stderr.write(f"{level}: {message}\n")
 
 
-def _report(layout: Layout, spec: SessionSpec, outcome: Outcome, task: dict[str, Any], output: Any) -> None:
+def _report(
+    layout: Layout, spec: SessionSpec, outcome: Outcome, failure: PaperError | None, task: dict[str, Any], output: Any
+) -> None:
     record = Record(spec, "", spec.created_at, "stopped", None, None, outcome.ended_at, None)
     answers = Answers(layout, Ledgers(layout), 0.0)
     session = answers.started(record, ProcessView(), already_existed=False)
@@ -169,6 +179,7 @@ def _report(layout: Layout, spec: SessionSpec, outcome: Outcome, task: dict[str,
             "final_metrics": stopped.final_metrics,
             "trades": trades.trades,
             "equity_curve": equity.equity_curve,
+            **({"error": error_object(failure)} if failure is not None else {}),
         }
         output.write(msgspec.json.encode(document).decode() + "\n")
         return
@@ -178,7 +189,8 @@ def _report(layout: Layout, spec: SessionSpec, outcome: Outcome, task: dict[str,
     from jesse_paperd.cli.plots import plot_equity
     from jesse_paperd.cli.sessions import show_metrics
 
-    plot_equity(equity)
+    if equity.equity_curve:
+        plot_equity(equity)
     show_metrics(stopped.final_metrics)
 
 
@@ -186,12 +198,11 @@ def main() -> None:
     """Run the task given as JSON in the first argument."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("session").setLevel(logging.CRITICAL)  # its failure is told below
+    task = json.loads(sys.argv[1])
     try:
-        sys.exit(run(json.loads(sys.argv[1])))
+        run(task)
     except PaperError as error:
-        hint = f"\n  {error.hint}" if error.hint else ""
-        sys.stderr.write(f"jesse-paper: {error.message}{hint}  [{error.code}]\n")
-        sys.exit(error.kind.exit_status)
+        fail(error, task["json"])
 
 
 if __name__ == "__main__":

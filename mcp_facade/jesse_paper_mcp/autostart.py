@@ -182,7 +182,8 @@ def _start_detached(log: IO[bytes]) -> int:
     """Start the daemon of the environment's home; its process id. The working directory is ours: it may be the
     project's."""
     beside = Path(sys.executable).with_name("jesse-paperd")
-    command = [str(beside)] if beside.exists() else [sys.executable, "-c", "from jesse_paperd.app import main; main()"]
+    program = [sys.executable, "-P", "-c", "from jesse_paperd.app import main; main()"]
+    command = [str(beside)] if beside.exists() else program
     shell = shutil.which("sh") or "/bin/sh"
     done = subprocess.run(
         [shell, "-c", _DETACH, *command],

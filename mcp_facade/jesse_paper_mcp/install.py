@@ -104,7 +104,7 @@ def _known(client: str) -> Client:
 
 def _entry(options: tuple[str, ...]) -> dict[str, Any]:
     command = Path(sys.executable).with_name("jesse-paper-mcp")
-    words = [str(command)] if command.exists() else [sys.executable, "-m", "jesse_paper_mcp"]
+    words = [str(command)] if command.exists() else [sys.executable, "-P", "-m", "jesse_paper_mcp"]
     environment = {name: os.environ[name] for name in VARIABLES if os.environ.get(name)}
     for name in {"JESSE_PAPER_HOME", "JESSE_PAPER_PROJECT"} & environment.keys():
         environment[name] = str(Path(environment[name]).expanduser().absolute())

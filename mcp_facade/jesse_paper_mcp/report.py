@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jesse_paperd.wire import protocol as p
+from jesse_paperd.wire.figures import money, price
 
 
 def of_sessions(sessions: p.Sessions) -> str:
@@ -39,8 +40,8 @@ def of_session(status: p.Status) -> str:
         f"({metrics.observations} returns of {metrics.returns_interval})",
     ]
     lines += [
-        f"- Holds {position.side} {position.size:g} {position.symbol or status.symbol} from "
-        f"{_money(position.entry_price)}, now {_money(position.current_price)} ({_money(position.unrealized_pnl)})"
+        f"- Holds {position.side} {price(position.size)} {position.symbol or status.symbol} from "
+        f"{price(position.entry_price)}, now {price(position.current_price)} ({_money(position.unrealized_pnl)})"
         for position in status.positions
     ] or ["- Holds nothing"]
     if status.open_orders:
@@ -54,7 +55,7 @@ def of_session(status: p.Status) -> str:
 
 
 def _money(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.2f}"
+    return "–" if value is None else money(value)
 
 
 def _percent(fraction: float | None) -> str:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet
 import pytest
 
+from jesse_paperd.store.candle_file import read_candle_file, write_candle_file
 from jesse_paperd.wire import protocol as wire
-from tests.support.daemon import FUTURES_CANDLES, Daemon, eventually, running_daemon
+from jesse_paperd.wire.figures import money, prices
+from jesse_paperd.wire.rfc3339 import to_ms
+from tests.support.daemon import FUTURES_CANDLES, SPOT_CANDLES, Daemon, eventually, running_daemon
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +88,47 @@ def test_exports_hold_every_row_as_the_answers_have_it(traded: Daemon, tmp_path:
     curve = traded.call(wire.PaperGetEquity(session_id="spot", resolution="1m", max_points=10_000))
     assert whole.num_rows == curve.total_points
     assert whole["equity"].to_pylist()[-10_000:] == [point.equity for point in curve.equity_curve]
+
+
+@pytest.mark.parametrize("what", ["trades", "orders"])
+def test_a_parquet_export_has_times_as_times(traded: Daemon, tmp_path: Path, what: str) -> None:
+    target = tmp_path / "rows.parquet"
+    assert cli(traded, "export", "spot", what, "-o", target).returncode == 0
+    rows = pyarrow.parquet.read_table(target)
+    told = json.loads(cli(traded, "export", "spot", what, "--json").stdout)
+    times = [name for name in rows.column_names if name.endswith(("_time", "_at"))]
+    assert times
+    for name in times:
+        assert str(rows.schema.field(name).type) == "timestamp[ms, tz=UTC]"
+        kept = [None if value is None else int(value.timestamp() * 1000) for value in rows[name].to_pylist()]
+        assert kept == [to_ms(row[name]) if row.get(name) else None for row in told]
+
+
+def test_tiny_prices_and_accounts_can_be_told_apart(tmp_path: Path) -> None:
+    """A coin at 0.0000096 BTC in an account of 0.05 BTC, as people see it and as programs do."""
+    rows = read_candle_file(SPOT_CANDLES)[: 10 * 1440].copy()
+    rows[:, 1:5] = np.round(rows[:, 1:5] * 1e-10, 10)
+    write_candle_file(tmp_path / "tiny.npy", rows)
+    with running_daemon() as daemon:
+        daemon.start_session(
+            session_id="tiny", symbol="PEPE-BTC", timeframe="15m", starting_balance=0.05, exchange="Binance Spot",
+            feed=f"replay:{tmp_path / 'tiny.npy'}",
+        )  # fmt: skip
+        daemon.ended("tiny")
+        trades = daemon.trades("tiny")
+        assert trades
+        shown = cli(daemon, "trades", "tiny").stdout
+        for values in ([t.entry_price for t in trades], [t.exit_price for t in trades]):
+            texts = prices(values)
+            assert len(set(texts)) == len(set(values))
+            assert all(text in shown for text in texts)
+        equity = daemon.status("tiny").current_equity
+        assert f"{equity:.6f}".rstrip("0") in cli(daemon, "status", "tiny").stdout
+        assert f"{equity:.6f}".rstrip("0") in cli(daemon, "ls", "--all").stdout
+        assert money(equity) in daemon.call(wire.PaperChart(session_id="tiny")).description
+        labels = re.findall(r"^ *([\d.]+)┤", cli(daemon, "equity", "tiny").stdout, re.MULTILINE)
+        assert labels
+        assert len(set(labels)) == len(labels)
 
 
 def test_trades_can_be_filtered_by_side_and_time_without_changing_the_count_of_all(traded: Daemon) -> None:

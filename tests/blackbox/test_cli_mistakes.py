@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -72,6 +73,11 @@ MISTAKES = [
     ("chart ended -o /nowhere/x.png", 2, "/nowhere/x.png cannot be written"),
     ("report ended -o /dev/full", 2, "No space left on device"),
     ("export ended trades -o /nowhere/x.parquet", 2, "/nowhere/x.parquet cannot be written"),
+    ("chart ended -o x.svg", 2, "may end in .png"),
+    ("report ended -o x.pdf", 2, "may end in .html"),
+    ("export ended trades -o a.xlsx", 2, "may end in .csv or .parquet"),
+    ("export ended trades -o a.csv.gz", 2, "may end in .csv or .parquet"),
+    ("delete nothing", 4, "no session has the id 'nothing'"),
     ("delete alive --yes", 5, "stop it first with jesse-paper stop"),
     ("delete ended", 2, "say --yes to mean it"),
     ("update ended --leverage 2", 1, ""),
@@ -96,6 +102,46 @@ def test_a_mistake_ends_in_one_sentence_and_the_status_of_the_error_table(
     assert done.returncode == status
 
 
+#: These have no --json, or print the answer that says no.
+_NO_ERROR_OBJECT = ("top", "watch", "raw", "update")
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "told"), [each for each in MISTAKES if each[0].split()[0] not in _NO_ERROR_OBJECT]
+)
+def test_under_json_a_mistake_is_one_object_at_the_end_of_stderr(daemon: Daemon, command: str, status: int, told: str):
+    done = shell(daemon, f"jesse-paper {command} --json")
+    assert done.stdout == ""
+    assert done.returncode == status
+    error = json.loads(done.stderr.splitlines()[-1])["error"]
+    assert set(error) == {"code", "message", "hint"}
+    assert told in f"{error['message']}\n{error['hint']}"
+
+
+def test_waiting_takes_as_long_as_one_likes_and_outlasts_a_restart_of_the_daemon(tmp_path: Path):
+    project = Project(tmp_path)
+    project.add_example("SMACrossover")
+    with running_daemon(tmp_path) as daemon:
+        daemon.start_session(session_id="calm", speed=60)
+        command = [str(BIN / "jesse-paper"), "wait", "calm", "--timeout", "86400", "--json"]
+        before = _connections(daemon)
+        with subprocess.Popen(command, env=daemon.environment, stdout=subprocess.PIPE, text=True) as waiting:
+            eventually("it has asked", lambda: _connections(daemon) > before)
+            daemon.restart()
+            daemon.stop_session("calm")
+            told, _ = waiting.communicate(timeout=180)
+        assert waiting.returncode == 0
+        assert json.loads(told)["reached_by"] == ["calm"]
+        # Nothing more can come of what has ended, so nothing more is waited for.
+        done = shell(daemon, "jesse-paper wait calm --status running --timeout 86400")
+        assert done.returncode == 1
+
+
+def _connections(daemon: Daemon) -> int:
+    """How many clients the daemon's socket has."""
+    return Path("/proc/net/unix").read_text().count(f"{daemon.layout.socket}\n")
+
+
 ENVIRONMENTS = [
     ({"JESSE_PAPER_ENDPOINT": "ipc:///nowhere/daemon.sock"}, 3, "Start it with `jesse-paperd`"),
     ({"JESSE_PAPER_ENDPOINT": "nonsense"}, 2, "it must be ipc:///path or tcp://host:port"),
@@ -110,7 +156,7 @@ ENVIRONMENTS = [
         2,
         "jesse-paper keygen",
     ),
-    ({"JESSE_PAPER_ENDPOINT": "", "JESSE_PAPER_HOME": "/tmp/" + "x" * 120}, 2, "Choose a shorter JESSE_PAPER_HOME"),
+    ({"JESSE_PAPER_ENDPOINT": "", "JESSE_PAPER_HOME": "/tmp/" + "x" * 120}, 2, "Choose a shorter home"),
 ]
 
 
@@ -157,16 +203,17 @@ def test_start_of_a_session_that_fails_has_its_status_followed_or_not(tmp_path: 
         assert (done.stdout, done.returncode) == ("one\n", 6)
         assert "as it was told to" in done.stderr
         again = shell(daemon, "jesse-paper start Breaks BTC-USDT --feed replay:$CANDLES --session-id one")
-        assert (again.stdout, again.returncode) == ("one\n", 6)
+        assert (again.stdout, again.returncode) == ("", 5)
+        assert "as it was told to" in again.stderr
 
 
 def test_interrupting_a_command_that_waits_ends_it_as_the_shell_expects(daemon: Daemon):
-    command = [str(BIN / "jesse-paper"), "logs", "alive", "--follow", "--json"]
+    command = [str(BIN / "jesse-paper"), "wait", "alive", "--json"]
+    before = _connections(daemon)
     with subprocess.Popen(
         command, env=daemon.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout is not None
-        assert eventually("a first line", process.stdout.readline)
+        eventually("it has asked", lambda: _connections(daemon) > before)
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
     assert process.returncode == 130

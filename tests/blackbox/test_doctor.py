@@ -17,13 +17,14 @@ import jesse_paperd
 from jesse_paperd.cli.doctor import exchange_finding
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.codec import decode_request, encode_reply
+from jesse_paperd.wire.errors import PaperError
 from tests.fakes.fake_daemon import FakeDaemon
 from tests.support.daemon import EXAMPLES, Daemon, Project, eventually, running_daemon
 
 BIN = Path(sys.executable).parent
 CHECKS = [
     *("home", "permissions", "configuration", "service", "disk", "socket", "daemon", "versions", "engine"),
-    *("Jesse project", "feed", "clock"),
+    *("Jesse project", "sessions", "feed", "clock"),
 ]
 
 
@@ -179,7 +180,12 @@ DAEMONS = [
 def test_what_a_daemon_tells_of_itself_is_judged(
     short_home: Path, pong: wire.Pong, health: wire.Answer, strategies: wire.Answer, check: str, told: str, mend: str
 ):
-    answers = {wire.Ping: pong, wire.PaperHealth: health, wire.PaperListStrategies: strategies}
+    answers = {
+        wire.Ping: pong,
+        wire.PaperHealth: health,
+        wire.PaperListStrategies: strategies,
+        wire.PaperListSessions: wire.Sessions(sessions=[], total=0),
+    }
 
     def behave(frame: bytes) -> bytes:
         request = decode_request(frame)
@@ -238,6 +244,29 @@ def test_a_daemon_that_was_started_a_moment_ago_is_waited_for():
         daemon.process = daemon.spawn()
         found, _ = examined(daemon.environment, daemon.home)
         assert found["home"]["state"] == "ok"
+    finally:
+        daemon.close()
+
+
+def test_another_jesse_is_named_with_the_one_that_is_wanted_and_how_to_get_it(tmp_path: Path):
+    installed = tmp_path / "jesse-3.5.2.dist-info" / "METADATA"
+    installed.parent.mkdir()
+    installed.write_text("Metadata-Version: 2.1\nName: jesse\nVersion: 3.5.2\n")
+    daemon = Daemon()
+    daemon.environment["PYTHONPATH"] = str(tmp_path)
+    try:
+        daemon.start()
+        eventually("the engine is refused", lambda: daemon.call(wire.Ping()).engine == "unavailable")
+        found, status = examined(daemon.environment, daemon.home)
+        assert status == 1
+        assert "jesse 3.5.2 is installed" in found["engine"]["found"]
+        assert "3.5.3" in found["engine"]["found"]
+        assert f"{sys.executable} -m pip install 'jesse==3.5.3'" in found["engine"]["mend"]
+        with pytest.raises(PaperError) as caught:
+            daemon.start_session()
+        assert caught.value.code == "engine_unavailable"
+        assert "3.5.2" in caught.value.message
+        assert "pip install 'jesse==3.5.3'" in caught.value.hint
     finally:
         daemon.close()
 

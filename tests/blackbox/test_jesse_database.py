@@ -201,6 +201,15 @@ def test_a_section_that_is_not_valid_is_refused_with_its_key(section: dict[str, 
     assert refused.value.message.startswith("config.toml: jesse_database")
 
 
+@pytest.mark.parametrize("password", ["hunter2@open", "hunter2/sesame@x", "open/hunter2", "hunter2%zz", "hun ter2"])
+def test_a_password_that_a_url_cannot_hold_is_never_told(password: str) -> None:
+    with pytest.raises(PaperError) as refused:
+        read_database(f"postgresql://someone:{password}@127.0.0.1:1/jesse_db").read(SPOT, BTC)
+    assert refused.value.code in ("invalid_argument", "feed_unavailable")
+    told = refused.value.message + refused.value.hint
+    assert not any(part in told for part in ("hunter2", "sesame", "ter2", "open@"))
+
+
 # ── Replaying ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

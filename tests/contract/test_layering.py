@@ -28,7 +28,7 @@ ARROWS: dict[str, set[str]] = {
     "trading": {"process", "store", "wire"},
     "config": {"store", "wire"},
     "service": {"analytics", "config", "market", "process", "store", "wire"},
-    "cli": {"jesse_paper_mcp", "wire"},
+    "cli": {"jesse_paper_mcp", "process", "wire"},
     "jesse_paper_mcp": {"wire"},
 }
 #: These put the parts together and may import all of them.

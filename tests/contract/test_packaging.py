@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -27,6 +29,19 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+def test_setup_refuses_an_interpreter_that_is_not_supported(tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "requirements/dev.lock", "scripts/setup"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    environment = {**os.environ, "PYTHON": "/bin/false"}
+    done = subprocess.run(
+        [tmp_path / "scripts" / "setup"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "/bin/false is no Python 3.11 or 3.12" in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
 def test_the_wheel_has_two_packages_three_commands_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -49,10 +64,10 @@ def test_a_plain_install_gives_facade_and_cli_without_numpy_or_jesse(wheel: Path
 
 
 @pytest.mark.packaging
-def test_the_engine_extra_resolves_without_an_override(wheel: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["3.11", "3.12"])
+def test_the_engine_extra_resolves_without_an_override(wheel: Path, tmp_path: Path, version: str) -> None:
     (tmp_path / "in.txt").write_text(f"jesse-paper[engine] @ {wheel.as_uri()}\n")
-    resolved = run(
-        Path(sys.executable).parent / "uv", "pip", "compile", "--quiet", "--python-version", "3.11", tmp_path / "in.txt"
-    )
+    uv = Path(sys.executable).parent / "uv"
+    resolved = run(uv, "pip", "compile", "--quiet", "--python-version", version, tmp_path / "in.txt")
     assert "jesse==3.5.3" in resolved
     assert "mcp==1.28.1" in resolved

@@ -17,6 +17,7 @@ from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.analytics.path import Floats, Times
 from jesse_paperd.analytics.state import LedgerState
 from jesse_paperd.store.journal import TradeRow
+from jesse_paperd.wire.figures import money, ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -142,7 +143,7 @@ def _draw_price(axes: Axes, candles: Floats | None, trades: list[TradeRow], colo
                          edgecolors=colours.background, linewidths=0.6)  # fmt: skip
         axes.scatter(left, exit_, s=size * 0.6, marker="o", color=colour, zorder=3,
                      edgecolors=colours.background, linewidths=0.6)  # fmt: skip
-    axes.yaxis.set_major_formatter("{x:,.6g}")
+    axes.yaxis.set_major_formatter(f"{{x:,.{ticks(*axes.get_ylim())}f}}")
 
 
 def _draw_equity(axes: Axes, curve: EquityCurve, starting_balance: float, colours: Palette) -> None:
@@ -153,9 +154,9 @@ def _draw_equity(axes: Axes, curve: EquityCurve, starting_balance: float, colour
         side = curve.equity >= starting_balance if above else curve.equity <= starting_balance
         axes.fill_between(at, curve.equity, starting_balance, where=side.tolist(), color=colour, alpha=0.15,
                           linewidth=0, interpolate=True)  # fmt: skip
-    last = f" {curve.equity[-1]:,.2f}" if len(at) else ""
-    _label(axes, f"equity{last}    from {starting_balance:,.2f}", colours)
-    axes.yaxis.set_major_formatter("{x:,.0f}" if _spread(curve.equity) > 5 else "{x:,.2f}")
+    last = f" {money(curve.equity[-1])}" if len(at) else ""
+    _label(axes, f"equity{last}    from {money(starting_balance)}", colours)
+    axes.yaxis.set_major_formatter(f"{{x:,.{ticks(*axes.get_ylim())}f}}")
 
 
 def _draw_drawdown(axes: Axes, curve: EquityCurve, deepest: float, colours: Palette) -> None:
@@ -163,10 +164,6 @@ def _draw_drawdown(axes: Axes, curve: EquityCurve, deepest: float, colours: Pale
     axes.set_ylim(-max(deepest * 1.08, 1e-4), 0)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.1%}" if deepest < 0.1 else f"{value:.0%}")
     _label(axes, f"drawdown    deepest {deepest:.2%}", colours)
-
-
-def _spread(values: Floats) -> float:
-    return float(values.max() - values.min()) if len(values) else 0.0
 
 
 def _dates(at: Times) -> Any:

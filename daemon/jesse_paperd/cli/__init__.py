@@ -7,7 +7,6 @@ import difflib
 import errno
 import io
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,6 +31,7 @@ from jesse_paperd.cli import (
     setup,
     starting,
 )
+from jesse_paperd.cli.failing import fail
 from jesse_paperd.wire.errors import PaperError
 
 #: What the shell reports of a program that Ctrl-C ended.
@@ -75,23 +75,6 @@ SECTIONS: dict[str, list[click.Command]] = {
     "Set-up": [setup.init, service.service, mcp.mcp, setup.keygen, completion.completion],
 }
 
-#: The daemon's words are for all its clients, and name the tools: these are the commands that do the same.
-COMMANDS = {
-    "paper_start": "start",
-    "paper_stop": "stop",
-    "paper_status": "status",
-    "paper_restart": "restart",
-    "paper_list_sessions": "ls",
-    "paper_list_strategies": "strategies",
-    "paper_get_events": "events",
-    "paper_get_logs": "logs",
-    "paper_health": "health",
-    "paper_get_metrics": "metrics",
-    "paper_get_trades": "trades",
-    "paper_get_equity": "equity",
-    "paper_delete_session": "delete",
-}
-
 
 class Group(click.Group):
     """Commands by what they are for; a user's mistake ends in one sentence and the table's exit status."""
@@ -126,30 +109,21 @@ class Group(click.Group):
         return super().main(*args, **kwargs)
 
     def invoke(self, context: click.Context) -> object:
+        as_json = "--json" in context.args
         try:
             return super().invoke(context)
         except PaperError as error:
-            _end(error)
+            fail(error, as_json)
+        except click.ClickException as error:
+            if not as_json:
+                raise
+            fail(PaperError("invalid_argument", error.format_message(), f"{context.command_path} --help"), as_json)
         except KeyboardInterrupt:
             _interrupted()
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # `| head`: click ends it quietly
-            _end(PaperError("storage_failed", " ".join(filter(None, (error.strerror, error.filename)))))
-
-
-def _end(error: PaperError) -> NoReturn:
-    """Say what was wrong, in the words of this program, and end with the table's status."""
-
-    def command(tool: re.Match[str]) -> str:
-        return f"jesse-paper {COMMANDS[tool[0]]}" if tool[0] in COMMANDS else tool[0]
-
-    hint = f"\n  {error.hint}" if error.hint else ""
-    told = re.sub(r"\bpaper_[a-z_]+", command, f"{error.message}{hint}")
-    click.echo(f"jesse-paper: {told}  [{error.code}]", err=True)
-    # What could not be printed must not be tried again at the end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    sys.exit(error.kind.exit_status)
+            fail(PaperError("storage_failed", " ".join(filter(None, (error.strerror, error.filename)))), as_json)
 
 
 def _interrupted() -> NoReturn:
@@ -172,7 +146,8 @@ def main() -> None:
     jesse-paper status paper_0123456789ab
     jesse-paper stop paper_0123456789ab
 
-    `jesse-paper COMMAND --help` shows examples; --json prints JSON. The daemon is found by JESSE_PAPER_ENDPOINT or
+    `jesse-paper COMMAND --help` shows examples; --json prints JSON, of an error on stderr: {"error": {"code": …,
+    "message": …, "hint": …}}. The daemon is found by JESSE_PAPER_ENDPOINT or
     JESSE_PAPER_HOME. Exit status: 0 done, 1 the answer is no, 2 a wrong request, 3 no daemon, 4 not found, 5 conflict,
     6 strategy or candles, 7 not now, 70 a defect.
     """

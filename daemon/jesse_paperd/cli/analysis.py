@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import msgspec
+from msgspec import inspect
 
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions
@@ -18,6 +19,7 @@ from jesse_paperd.cli.sessions import in_its_unit, session_argument
 from jesse_paperd.cli.tables import table
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.wire.rfc3339 import to_ms
 
 _PAGE = 1000
 
@@ -69,7 +71,7 @@ def compare(session_ids: tuple[str, ...], as_json: bool) -> None:
     rows = [[name, *(in_its_unit(name, getattr(m, name)) for m in shown.values())] for name in names]
     table(["metric", *shown], rows, title=span)
     if answer.correlation:
-        rows = [[a, *(answer.correlation[a][b] for b in answer.correlation)] for a in answer.correlation]
+        rows = [[a, *(f"{answer.correlation[a][b]:.2f}" for b in answer.correlation)] for a in answer.correlation]
         table(
             ["correlation", *answer.correlation],
             rows,
@@ -89,8 +91,10 @@ def chart(session_id: str, output: Path | None, theme: str | None, as_json: bool
     \b
     jesse-paper chart paper_0123456789ab -o chart.png --theme dark
     """
+    output = output or Path(f"{session_id}.png")
+    _check_ending(output, ".png")
     answer = ask(wire.PaperChart, {"session_id": session_id, "theme": theme}, timeout=60)
-    file = _write(output or Path(f"{session_id}.png"), answer.png)
+    file = _write(output, answer.png)
     if as_json:
         return print_json({"file": str(file), "description": answer.description})
     return click.echo(f"{file}\n{answer.description}")
@@ -106,8 +110,10 @@ def report(session_id: str, output: Path | None, as_json: bool) -> None:
     \b
     jesse-paper report paper_0123456789ab -o report.html
     """
+    output = output or Path(f"{session_id}.html")
+    _check_ending(output, ".html", ".htm")
     answer = ask(wire.PaperReport, {"session_id": session_id}, timeout=60)
-    file = _write(output or Path(f"{session_id}.html"), answer.html.encode())
+    file = _write(output, answer.html.encode())
     return print_json({"file": str(file)}) if as_json else click.echo(file)
 
 
@@ -124,13 +130,18 @@ def export(session_id: str, what: str, output: Path | None, resolution: str | No
     jesse-paper export paper_0123456789ab trades > trades.csv
     jesse-paper export paper_0123456789ab equity -r 1m -o equity.parquet
     """
+    if output is not None:
+        _check_ending(output, ".csv", ".parquet")
+    parquet = output is not None and output.suffix.lower() == ".parquet"
+    arrow = _pyarrow() if parquet else None
     rows = list(_rows(session_id, what, resolution))
     if as_json and output is None:
         return print_json(rows)
-    kinds = {"trades": wire.Trade, "orders": wire.Order, "equity": wire.EquityPoint}
-    columns = kinds[what].__struct_fields__
-    if output is not None and output.suffix == ".parquet":
-        return _parquet(output, rows, columns)
+    kinds: dict[str, type[msgspec.Struct]] = {"trades": wire.Trade, "orders": wire.Order, "equity": wire.EquityPoint}
+    kind = kinds[what]
+    columns = kind.__struct_fields__
+    if output is not None and arrow is not None:
+        return _parquet(arrow, output, rows, kind)
     for row in rows:
         if "order_ids" in row:
             row["order_ids"] = " ".join(row["order_ids"])
@@ -172,16 +183,51 @@ def _csv(file: Any, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> Non
     writer.writerows(rows)
 
 
-def _parquet(output: Path, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+def _parquet(arrow: Any, output: Path, rows: list[dict[str, Any]], kind: type[msgspec.Struct]) -> None:
+    """With times as times, and every column of its type even where it has no value."""
+    types = {
+        inspect.FloatType: arrow.float64(),
+        inspect.IntType: arrow.int64(),
+        inspect.BoolType: arrow.bool_(),
+        inspect.ListType: arrow.list_(arrow.string()),
+    }
+    columns = {}
+    for field in msgspec.structs.fields(kind):
+        values = [row.get(field.encode_name) for row in rows]
+        if field.encode_name == "timestamp" or field.encode_name.endswith(("_time", "_at")):
+            times = [to_ms(value) if value else None for value in values]
+            columns[field.encode_name] = arrow.array(times, arrow.timestamp("ms", tz="UTC"))
+            continue
+        info = inspect.type_info(field.type)
+        kinds = {type(each) for each in (info.types if isinstance(info, inspect.UnionType) else (info,))}
+        found = next((types[each] for each in kinds if each in types), arrow.string())
+        columns[field.encode_name] = arrow.array(values, found)
+    with _opened(output, "wb") as file:
+        arrow.parquet.write_table(arrow.table(columns), file)
+    click.echo(f"{len(rows)} rows in {output}", err=True)
+
+
+def _pyarrow() -> Any:
     try:
         import pyarrow
         import pyarrow.parquet
     except ModuleNotFoundError as error:
         raise PaperError("invalid_argument", "Parquet needs pyarrow", "pip install 'jesse-paper[parquet]'") from error
-    names = {name: [row.get(name) for row in rows] for name in columns}
-    with _opened(output, "wb") as file:
-        pyarrow.parquet.write_table(pyarrow.table(names), file)
-    click.echo(f"{len(rows)} rows in {output}", err=True)
+    return pyarrow
+
+
+def _check_ending(output: Path, *endings: str) -> None:
+    """Refuse a name that promises another kind of file than what is written.
+
+    Raises:
+        PaperError: `invalid_argument`, with the endings there are.
+    """
+    if output.suffix and output.suffix.lower() not in endings:
+        raise PaperError(
+            "invalid_argument",
+            f"--output: {output.suffix} is no kind of file that this command writes",
+            f"{output.name} may end in {' or '.join(endings)}",
+        )
 
 
 def _opened(path: Path, mode: str = "w") -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -10,10 +11,15 @@ import click
 import msgspec
 
 from jesse_paperd.wire.client import DaemonClient
+from jesse_paperd.wire.errors import PaperError
 from jesse_paperd.wire.protocol import Operation
 from jesse_paperd.wire.validation import parse
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+#: A daemon that is being restarted is back before this.
+_PATIENCE_SECONDS = 60.0
+_RETRY_SECONDS = 0.15
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
 
@@ -27,6 +33,22 @@ def ask(kind: type[Operation], arguments: dict[str, Any], timeout: float = 30.0)
     given = {name: value for name, value in arguments.items() if value is not None}
     with DaemonClient.from_environment() as client:
         return client.call(parse(kind, given), timeout=timeout)
+
+
+def ask_patiently(kind: type[Operation], arguments: dict[str, Any], timeout: float = 30.0) -> Any:
+    """The same in the midst of something: sessions live on while their daemon is restarted, so it is waited for.
+
+    Raises:
+        PaperError: what the daemon says, or that it stays away.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return ask(kind, arguments, timeout)
+        except PaperError as error:
+            if not error.kind.retryable or time.monotonic() > deadline:
+                raise
+        time.sleep(_RETRY_SECONDS)
 
 
 def print_json(answer: Any) -> None:

@@ -105,4 +105,4 @@ def _run(task: dict[str, Any]) -> None:
         raise PaperError("engine_unavailable", "the candle store needs numpy", "pip install 'jesse-paper[engine]'")
     # A client imports nothing that reads the store: that is a program of its own, as run-paper's is.
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "jesse_paperd.candle_tool", json.dumps(task)])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "jesse_paperd.candle_tool", json.dumps(task)])

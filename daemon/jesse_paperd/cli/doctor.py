@@ -22,13 +22,11 @@ import msgspec
 import jesse_paperd
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.service_state import service_state
-from jesse_paperd.cli.tables import Styled, table
+from jesse_paperd.cli.tables import Styled, table, unwell
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.endpoint import default_endpoint, default_home
 from jesse_paperd.wire.errors import PaperError
 
-#: Less than this, and SQLite may soon have no room to commit.
-_LOW_DISK_MB = 500
 _CLOCK_TOLERANCE_MS = 1000
 #: The exchange that is asked for by default, to see whether the network is there when no session says so.
 _EXCHANGE = ("api.binance.com", 443)
@@ -65,7 +63,8 @@ class Configuration(msgspec.Struct):
 @click.command(short_help="Check everything, and say how to mend it.")
 @json_option
 def doctor(as_json: bool) -> None:
-    """Check home, permissions, configuration, disk, service, socket, daemon, versions, engine, project, feed, clock.
+    """Check home, permissions, configuration, disk, service, socket, daemon, versions, engine, project, sessions, feed,
+    clock.
 
     ✓ is well, ! is worth knowing, ✗ needs mending, ? cannot be seen without a daemon. Exit status 1 when something
     needs mending.
@@ -89,7 +88,7 @@ def doctor(as_json: bool) -> None:
 
 
 def _findings() -> Iterator[Finding]:
-    configuration, read = _configuration()
+    configuration, read = configuration_finding()
     try:
         _wait_for_a_daemon()
         pong: wire.Pong = ask(wire.Ping, {}, timeout=5)
@@ -108,8 +107,9 @@ def _findings() -> Iterator[Finding]:
     yield Finding("socket", "ok", default_endpoint())
     yield Finding("daemon", "ok", f"pid {pong.pid}, up since {pong.started_at[:19]}Z, {pong.sessions} sessions")
     yield _versions(pong)
-    yield _engine(pong)
+    yield _engine(pong, health)
     yield _project(ask(wire.PaperListStrategies, {}))
+    yield _sessions(ask(wire.PaperListSessions, {"active_only": True, "limit": 1000}))
     yield _feed(health)
     yield _clock(health)
 
@@ -141,9 +141,9 @@ def _home(home: Path) -> Iterator[Finding]:
     yield Finding("permissions", "wrong" if open_to_others else "ok", ", ".join(open_to_others) or "yours alone", mend)
 
 
-def _configuration() -> tuple[Configuration | None, Finding]:
-    """Read by the daemon's own program, which alone knows what it takes."""
-    program = [sys.executable, "-c", "from jesse_paperd.app import main; main()", "--check"]
+def configuration_finding() -> tuple[Configuration | None, Finding]:
+    """What it comes to, if it is valid: read by the daemon's own program, which alone knows what it takes."""
+    program = [sys.executable, "-P", "-c", "from jesse_paperd.app import main; main()", "--check"]
     done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=_CHECK_SECONDS)
     if done.returncode == 0:
         configuration = msgspec.json.decode(done.stdout, type=Configuration)
@@ -174,7 +174,7 @@ def _free_mb(home: Path) -> float:
 
 def _disk(free_mb: float) -> Finding:
     mend = "make room: jesse-paper disk shows what takes it; a full disk pauses sessions and loses nothing"
-    return Finding("disk", "ok" if free_mb >= _LOW_DISK_MB else "wrong", f"{free_mb:,.0f} MB free", mend)
+    return Finding("disk", "ok" if free_mb >= wire.LOW_DISK_MB else "wrong", f"{free_mb:,.0f} MB free", mend)
 
 
 def _no_daemon(error: PaperError, configuration: Configuration | None) -> Iterator[Finding]:
@@ -195,6 +195,7 @@ def _no_daemon(error: PaperError, configuration: Configuration | None) -> Iterat
     yield Finding("versions", "unknown", f"this program {jesse_paperd.__version__}")
     yield Finding("engine", "unknown", "the daemon imports it")
     yield _project_folder(configuration)
+    yield Finding("sessions", "unknown", "the daemon knows them")
     yield Finding("feed", "unknown", "the daemon runs it")
     yield Finding("clock", "unknown", "the feed compares it")
 
@@ -208,10 +209,11 @@ def _versions(pong: wire.Pong) -> Finding:
     return Finding("versions", "ok" if same else "wrong", found, mend)
 
 
-def _engine(pong: wire.Pong) -> Finding:
+def _engine(pong: wire.Pong, health: wire.DaemonHealth) -> Finding:
     if pong.engine == "unavailable":
-        mend = "the daemon's log says why; is it installed? pip install 'jesse-paper[engine]'"
-        return Finding("engine", "wrong", "unavailable: no session can be started", mend)
+        found = f"unavailable, no session can be started: {health.engine_problem or 'the log says why'}"
+        remedy = health.engine_remedy or "is it installed? pip install 'jesse-paper[engine]'"
+        return Finding("engine", "wrong", found, f"{remedy}, then restart the daemon")
     return Finding("engine", "ok", "importing Jesse, a few seconds" if pong.engine == "warming" else pong.engine)
 
 
@@ -238,6 +240,23 @@ def _project_folder(configuration: Configuration | None) -> Finding:
     mend = "set JESSE_PAPER_PROJECT to a folder with strategies/NAME/__init__.py; jesse-paper init makes one"
     found = f"{project}: {len(strategies)} strategies"
     return Finding("Jesse project", "ok" if strategies else "wrong", found, mend)
+
+
+def _sessions(answer: wire.Sessions) -> Finding:
+    """What runs, and what failed within the last day."""
+    failed = [s.session_id for s in answer.sessions if s.status == "failed"]
+    marked = [f"{s.session_id} {s.status}, {s.health}" for s in answer.sessions if unwell(s.status, s.health)]
+    running = f"{answer.total - len(failed)} active"
+    if not failed and not marked:
+        return Finding("sessions", "ok", running)
+    told = [running, *([f"{len(failed)} failed within 24 hours: {_few(failed)}"] if failed else []), *marked[:3]]
+    first = failed[0] if failed else next(s.session_id for s in answer.sessions if unwell(s.status, s.health))
+    mend = f"jesse-paper status {first} says why, jesse-paper logs {first} more"
+    return Finding("sessions", "warning", "; ".join(told), mend)
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 def _feed(health: wire.DaemonHealth) -> Finding:

@@ -11,14 +11,16 @@ from typing import Any
 
 import click
 
-from jesse_paperd.cli.asking import ask, json_option, print_json
+from jesse_paperd.cli.asking import ask, ask_patiently, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions
-from jesse_paperd.cli.progress import waiting
+from jesse_paperd.cli.progress import ENDED, waiting
 from jesse_paperd.cli.sessions import session_argument, show_process_ends
 from jesse_paperd.cli.tables import minute, state, table
 from jesse_paperd.wire import protocol as wire
 
 _POLL_SECONDS = 0.5
+#: Seconds that one request may wait for: `paper_wait` takes no more.
+_LONGEST_REQUEST = 50.0
 #: A time and two spaces.
 _INDENT = 18
 
@@ -73,18 +75,24 @@ def events(session_id: str, after: int | None, as_json: bool) -> None:
 @click.option("--status", multiple=True, help="A state to wait for. [default: stopped, failed]")
 @click.option("--trades", "min_trades", type=int, help="Also enough: so many closed trades.")
 @click.option("--until", "until_time", help="Also enough: a candle of this time was traded.")
-@click.option("--timeout", "timeout_seconds", type=float, default=50, show_default=True, help="The longest wait.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=50,
+    show_default=True,
+    help="The longest wait, in seconds; as long as you like.",
+)
 @json_option
-def wait(as_json: bool, any_one: bool, **values: Any) -> None:
+def wait(as_json: bool, any_one: bool, timeout: float, **values: Any) -> None:
     """Wait until SESSIONs have ended, or reached something else; exit status 1 when they have not in time.
 
     \b
-    jesse-paper wait paper_0123456789ab --trades 10 --timeout 50
+    jesse-paper wait paper_0123456789ab --trades 10 --timeout 3600
     """
     values = {name: value for name, value in values.items() if value is not None and value != ()}
     values = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
     with waiting(f"Waiting for {', '.join(values['session_ids'])} …"):
-        answer = ask(wire.PaperWait, {**values, "mode": "any" if any_one else "all"}, timeout=70)
+        answer = _wait({**values, "mode": "any" if any_one else "all"}, timeout)
     if as_json:
         print_json(answer)
     else:
@@ -94,6 +102,19 @@ def wait(as_json: bool, any_one: bool, **values: Any) -> None:
             click.echo("Not reached in time." + (f" {answer.hint}" if answer.hint else ""), err=True)
     if not answer.reached:
         raise SystemExit(1)
+
+
+def _wait(arguments: dict[str, Any], seconds: float) -> wire.Waited:
+    """Wait as long as was asked for: one request of the wire after the other, each no longer than a request may be."""
+    deadline = time.monotonic() + seconds
+    asking = ask  # a daemon that is away from the beginning is told at once
+    while True:
+        share = min(_LONGEST_REQUEST, max(0.001, deadline - time.monotonic()))
+        answer: wire.Waited = asking(wire.PaperWait, {**arguments, "timeout_seconds": share}, timeout=share + 15)
+        # Of sessions that have ended there is nothing more to come.
+        if answer.reached or time.monotonic() >= deadline or all(s.status in ENDED for s in answer.sessions):
+            return answer
+        asking = ask_patiently
 
 
 def _show(line: wire.LogLine, as_json: bool) -> None:

@@ -26,7 +26,8 @@ def disk(as_json: bool) -> None:
     if as_json:
         return print_json(use)
     table(
-        ["session", "state", "MB"], [[share.session_id, state(share.status), share.used_mb] for share in use.sessions]
+        ["session", "state", "MB"],
+        [[share.session_id, state(share.status), round(share.used_mb, 1)] for share in use.sessions],
     )
     click.echo(f"{use.home}: {use.used_mb:,.1f} MB, {use.free_mb:,.0f} MB free")
     click.echo(f"of it candles {use.candles_mb:,.1f} MB, archives {use.archives_mb:,.1f} MB")
@@ -84,7 +85,7 @@ def delete(session_id: str, yes: bool, as_json: bool) -> None:
     jesse-paper delete paper_0123456789ab --yes
     """
     if not yes:
-        ask(wire.PaperStatus, {"session_id": session_id})  # one that is not there need not be asked about
+        _need_session(session_id)
         if not sys.stdin.isatty():
             raise PaperError("invalid_argument", f"{session_id} would be gone for good", "say --yes to mean it")
         click.confirm(f"Delete {session_id} and everything about it?", abort=True)
@@ -93,3 +94,12 @@ def delete(session_id: str, yes: bool, as_json: bool) -> None:
         return print_json(deleted)
     click.echo(f"{deleted.session_id}  deleted, {deleted.freed_mb:,.1f} MB")
     return None
+
+
+def _need_session(session_id: str) -> None:
+    """Say that there is no such session, before anybody is asked whether to delete it."""
+    try:
+        ask(wire.PaperStatus, {"session_id": session_id})
+    except PaperError as error:
+        if error.code != "storage_failed":  # a session that cannot be read may well be meant to go
+            raise

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 from jesse_paperd.wire import protocol as wire
+from jesse_paperd.wire.figures import ticks
 
 _HEIGHT = 25
 _PIPED_WIDTH = 110
@@ -35,29 +37,37 @@ def draw_equity(answer: wire.Equity, width: int, height: int) -> list[str]:
     labels = [point.timestamp[5:16].replace("T", " ") for point in points]
     # A label takes 11 characters, and some air.
     count = max(2, min(7, width // 18))
-    ticks = sorted({round(i * (len(points) - 1) / (count - 1)) for i in range(count)})
+    moments = sorted({round(i * (len(points) - 1) / (count - 1)) for i in range(count)})
     equity, drawdown = [p.equity for p in points], [-100 * p.drawdown for p in points]
     drawn = []
     lower = max(_LEAST, round(0.38 * height)) if height >= 2 * _LEAST + 1 else 0
+    equity_bounds, drawdown_bounds = _bounds(equity), (min(-0.1, *drawdown), 0.0)
+    # Both plots' labels have one width, so that a moment is at one place in both.
+    wide = max(len(label) for bounds in (equity_bounds, drawdown_bounds) for label in _labels(bounds))
     for title, values, (low, high), rows, color in (
-        (f"equity, {answer.resolution}", equity, _bounds(equity), height - lower, "green"),
-        ("drawdown, %", drawdown, (min(-0.1, *drawdown), 0.0), lower, "red"),
+        (f"equity, {answer.resolution}", equity, equity_bounds, height - lower, "green"),
+        ("drawdown, %", drawdown, drawdown_bounds, lower, "red"),
     ):
         if not rows:
             continue
         plotext.clear_figure()
         plotext.theme("clear")
         plotext.plot(list(range(len(points))), values, marker="braille", color=color)
-        plotext.xticks(ticks, [labels[i] for i in ticks])
+        plotext.xticks(moments, [labels[i] for i in moments])
         plotext.ylim(low, high)
         steps = max(2, min(5, (rows - 3) // 2))
         heights = [low + (high - low) * i / (steps - 1) for i in range(steps)]
-        # Both plots' labels have one width, so that a moment is at one place in both.
-        plotext.yticks(heights, [f"{value:>10,.2f}" for value in heights])
+        plotext.yticks(heights, [label.rjust(wide) for label in _labels(heights)])
         plotext.title(title)
         plotext.plotsize(width, rows)
         drawn.append(plotext.build().rstrip("\n"))
     return drawn
+
+
+def _labels(heights: Sequence[float]) -> list[str]:
+    """Those of an axis, from below to above."""
+    places = ticks(heights[0], heights[-1])
+    return [f"{height:,.{places}f}" for height in heights]
 
 
 def _bounds(values: list[float]) -> tuple[float, float]:

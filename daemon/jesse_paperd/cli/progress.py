@@ -8,16 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from jesse_paperd.cli.asking import ask
+from jesse_paperd.cli.asking import ask_patiently
 from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
 
 #: Shows (what is done, how much of it, of how much, a word to go with it).
 Show = Callable[[str, float, float | None, str], None]
 
 _POLL_SECONDS = 0.15
-#: A daemon that is being restarted is back before this.
-_PATIENCE_SECONDS = 60.0
 ENDED = ("stopped", "failed")
 
 
@@ -93,19 +90,9 @@ def follow(session_id: str, *, until_running: bool) -> wire.Status:
     Raises:
         PaperError: when the daemon stays away, or the session is gone.
     """
-    silent_since: float | None = None
     with progress_bar() as show:
         while True:
-            try:
-                status: wire.Status = ask(wire.PaperStatus, {"session_id": session_id}, timeout=10)
-                silent_since = None
-            except PaperError as error:
-                # The session lives on without its daemon, which may just be restarting.
-                silent_since = silent_since or time.monotonic()
-                if not error.kind.retryable or time.monotonic() - silent_since > _PATIENCE_SECONDS:
-                    raise
-                time.sleep(_POLL_SECONDS)
-                continue
+            status: wire.Status = ask_patiently(wire.PaperStatus, {"session_id": session_id}, timeout=10)
             if status.status in ENDED or (until_running and status.status == "running"):
                 return status
             _show(show, status)

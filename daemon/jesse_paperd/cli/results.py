@@ -7,8 +7,8 @@ import click
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions
 from jesse_paperd.cli.plots import plot_equity
-from jesse_paperd.cli.sessions import session_argument, show_metrics, signed
-from jesse_paperd.cli.tables import change, minute, table
+from jesse_paperd.cli.sessions import session_argument, show_metrics
+from jesse_paperd.cli.tables import amounts, change, minute, results, table
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.definitions import DEFINITIONS
 from jesse_paperd.wire.errors import PaperError
@@ -31,9 +31,14 @@ def trades(session_id: str, limit: int | None, offset: int | None, as_json: bool
     rows = [
         [
             *(t.trade_id, t.side, minute(t.entry_time), minute(t.exit_time), t.entry_price, t.exit_price),
-            *(t.size, signed(t.pnl), change(t.pnl_pct), t.fees, t.exit_reason),
+            *(t.size, pnl, change(t.pnl_pct), fees, t.exit_reason),
         ]
-        for t in answer.trades
+        for t, pnl, fees in zip(
+            answer.trades,
+            results(t.pnl for t in answer.trades),
+            amounts(t.fees for t in answer.trades),
+            strict=True,
+        )
     ]
     columns = ["trade", "side", "entry", "exit", "entry price", "exit price", "size", "pnl", "pnl %", "fees"]
     optional = ("fees", "size", "entry price", "exit price", "ended by", "entry")
@@ -63,9 +68,9 @@ def orders(session_id: str, status: str | None, limit: int | None, offset: int |
     rows = [
         [
             *(o.order_id, o.side, o.type, o.role, o.size, o.price, o.status, minute(o.created_at)),
-            *(minute(o.executed_at or o.canceled_at or ""), o.fee, o.trade_id),
+            *(minute(o.executed_at or o.canceled_at or ""), fee, o.trade_id),
         ]
-        for o in answer.orders
+        for o, fee in zip(answer.orders, amounts(o.fee for o in answer.orders), strict=True)
     ]
     columns = ["order", "side", "type", "role", "size", "price", "status", "submitted", "done", "fee", "trade"]
     optional = ("trade", "fee", "done", "role", "submitted", "type")

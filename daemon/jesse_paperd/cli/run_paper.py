@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import msgspec
 
 from jesse_paperd.cli.asking import json_option
 from jesse_paperd.cli.starting import trading_arguments, trading_options
+from jesse_paperd.process.engine_environment import ENGINE_ENVIRONMENT
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.validation import parse
 
@@ -33,7 +33,8 @@ def run_paper(as_json: bool, project: str | None, resolution: str, **values: Any
     jesse-paper run-paper "Binance Spot" BTC-USDT --strategy SMACrossover --timeframe 1h \\
         --feed replay:candles.csv.gz --project ~/my-jesse-project --json
 
-    With --json it ends by printing one JSON document: session, final_metrics, trades, equity_curve.
+    With --json it ends by printing one JSON document: session, final_metrics, trades, equity_curve; of a session that
+    failed also error, and what it had done until then.
     """
     started = parse(wire.PaperStart, trading_arguments(values))
     parse(wire.PaperGetEquity, {"session_id": "run-paper", "resolution": resolution})
@@ -44,8 +45,7 @@ def run_paper(as_json: bool, project: str | None, resolution: str, **values: Any
         "resolution": resolution,
         "json": as_json,
     }
-    # The engine is imported by a fresh process elsewhere: inside a Jesse project, Jesse opens its database at import.
-    os.chdir(tempfile.gettempdir())
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    # -P: a module that lies in the working directory is none of ours.
+    program = [sys.executable, "-P", "-m", "jesse_paperd.foreground", json.dumps(task)]
     sys.stdout.flush()
-    os.execve(sys.executable, [sys.executable, "-m", "jesse_paperd.foreground", json.dumps(task)], environment)
+    os.execve(sys.executable, program, {**os.environ, **ENGINE_ENVIRONMENT})

@@ -12,6 +12,7 @@ from jesse_paperd.cli.plots import draw_equity
 from jesse_paperd.cli.tables import Styled, change, fall, minute, state
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.wire.figures import money, price
 
 REFRESH_SECONDS = 1.0
 _ASK_SECONDS = 5.0
@@ -115,7 +116,7 @@ def _heading(s: wire.Status, width: int) -> Text:
     _append(text, state(s.status, s.health.state, s.stop_reason))
     text.append(f"   {s.strategy} {s.timeframe}, {s.symbol} on {s.market}")
     text.append(f" at {s.leverage:g}×\n" if s.leverage != 1 else "\n")
-    text.append(f"equity {s.current_equity:,.2f} ", style="bold")
+    text.append(f"equity {money(s.current_equity)} ", style="bold")
     _append(text, change(s.metrics.total_return))
     text.append("   drawdown ")
     _append(text, fall(s.metrics.current_drawdown))
@@ -152,12 +153,12 @@ def _append_candles(text: Text, health: wire.Health, wide: bool) -> None:
 def _positions(s: wire.Status) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
     for p in s.positions:
-        text.append(f"{p.side} {p.size:,.6g} ", style="bold green" if p.side == "long" else "bold red")
-        text.append(f"{p.symbol} from {p.entry_price:,.2f}, now {p.current_price:,.2f}: ")
-        text.append(f"{p.unrealized_pnl:+,.2f}", style="green" if p.unrealized_pnl >= 0 else "red")
+        text.append(f"{p.side} {price(p.size)} ", style="bold green" if p.side == "long" else "bold red")
+        text.append(f"{p.symbol} from {price(p.entry_price)}, now {price(p.current_price)}: ")
+        text.append(money(p.unrealized_pnl, sign=True), style="green" if p.unrealized_pnl >= 0 else "red")
         orders = [o for o in s.open_orders if o.symbol == p.symbol]
         for o in orders[:2]:
-            text.append(f"   {o.role or o.type.lower()} {o.price:,.2f}" if o.price is not None else "", style="dim")
+            text.append(f"   {o.role or o.type.lower()} {price(o.price)}" if o.price is not None else "", style="dim")
         text.append("\n")
     text.rstrip()
     return text

@@ -10,42 +10,42 @@ import click
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions
 from jesse_paperd.cli.progress import waiting
-from jesse_paperd.cli.tables import Styled, change, fall, minute, pairs, percent, plain, state, table
+from jesse_paperd.cli.tables import Styled, amounts, change, fall, minute, pairs, percent, plain, results, state, table
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.definitions import DEFINITIONS, REASONS
+from jesse_paperd.wire.figures import money
 
 session_argument = click.argument("session_id", metavar="SESSION", shell_complete=complete_sessions)
 
 
 @click.command()
-@click.option("--all", "-a", "everything", is_flag=True, help="Those that ended as well.")
-@click.option("--active", is_flag=True, hidden=True, help="The default, once an option.")
+@click.option("--all", "-a", "everything", is_flag=True, help="Also sessions that ended: however, and how long ago.")
+@click.option("--active", is_flag=True, hidden=True)  # what is shown without --all
 @click.option("--limit", "-n", type=int, help="How many at most, the newest first. [default: 50]")
 @click.option("--offset", type=int, help="How many of the newest to skip.")
 @json_option
 def ls(everything: bool, active: bool, limit: int | None, offset: int | None, as_json: bool) -> None:
-    """List the sessions that run and those that failed within 24 hours, newest first.
+    """List the sessions that run, and those that failed within 24 hours, newest first.
 
     \b
     jesse-paper ls
     jesse-paper ls --all --json | jq -r '.sessions[].session_id'
     """
-    answer = ask(wire.PaperListSessions, {"active_only": active or not everything, "limit": limit, "offset": offset})
+    del active
+    answer = ask(wire.PaperListSessions, {"active_only": not everything, "limit": limit, "offset": offset})
     if as_json:
         return print_json(answer)
     if not answer.sessions:
-        ended = "" if everything else " (--all shows those that ended)"
-        click.echo(
-            f"No session{' yet' if everything else ' runs'}{ended}. Start one: jesse-paper start STRATEGY SYMBOL"
-        )
+        told = "No session yet." if everything else "No session runs; --all shows those that ended."
+        click.echo(f"{told} Start one: jesse-paper start STRATEGY SYMBOL")
         return None
     rows = [
         [
             *(s.session_id, s.strategy, s.symbol, s.timeframe, state(s.status, s.health, s.stop_reason)),
-            *(s.current_equity, change(s.total_return), fall(s.current_drawdown), s.total_trades, s.position),
+            *(equity, change(s.total_return), fall(s.current_drawdown), s.total_trades, s.position),
             *(s.market or s.exchange, minute(s.started_at)),
         ]
-        for s in answer.sessions
+        for s, equity in zip(answer.sessions, amounts(s.current_equity for s in answer.sessions), strict=True)
     ]
     columns = ["session", "strategy", "symbol", "tf", "state", "equity", "return", "drawdown", "trades", "position"]
     optional = ("started", "exchange", "position", "trades", "drawdown", "tf", "strategy", "symbol")
@@ -101,7 +101,7 @@ def status(session_id: str, as_json: bool) -> None:
             "candles": done + gaps,
             "last candle": minute(health.last_candle) + _age(health.last_candle_age_seconds),
             "restarts": health.restarts or "",
-            "equity": f"{s.current_equity:,.2f} {s.symbol.rpartition('-')[2]}",
+            "equity": f"{money(s.current_equity)} {s.symbol.rpartition('-')[2]}",
             "return": change(s.metrics.total_return),
             "drawdown": f"{fall(s.metrics.current_drawdown).text} now, {fall(s.metrics.max_drawdown).text} at worst",  # type: ignore[union-attr]
             "trades": f"{s.metrics.total_trades:,} closed" + _win_rate(s.metrics.win_rate),
@@ -112,8 +112,8 @@ def status(session_id: str, as_json: bool) -> None:
     if s.positions:
         click.echo()
         rows = [
-            [p.side, p.size, p.entry_price, p.current_price, signed(p.unrealized_pnl), p.liquidation_price]
-            for p in s.positions
+            [p.side, p.size, p.entry_price, p.current_price, result, p.liquidation_price]
+            for p, result in zip(s.positions, results([p.unrealized_pnl for p in s.positions]), strict=True)
         ]
         table(["position", "size", "entry", "price", "unrealized", "liquidation"], rows, optional=("liquidation",))
     if s.open_orders:
@@ -168,11 +168,6 @@ def show_process_ends(ends: list[wire.ProcessEnd]) -> None:
         table(["process died", "pid", "how"], rows, elastic="how")
 
 
-def signed(value: float | None) -> Styled | None:
-    """A profit or loss, green or red."""
-    return None if value is None else Styled(f"{value:+,.2f}", "red" if value < 0 else "green")
-
-
 def in_its_unit(name: str, value: Any) -> Any:
     """A metric as people read it."""
     if value is None:
@@ -181,7 +176,7 @@ def in_its_unit(name: str, value: Any) -> Any:
     if unit == "fraction":
         return percent(value) if name == "total_return" else f"{value:.2%}"
     if unit == "money":
-        return f"{value:,.2f}"
+        return money(value)
     return f"{value:,.1f} h" if unit == "hours" else f"{value:.2f}" if unit == "ratio" else plain(value)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
 import zmq
 
-from jesse_paperd.cli.asking import json_option, print_json
+from jesse_paperd.cli.asking import ask, json_option, print_json
+from jesse_paperd.cli.doctor import configuration_finding
+from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.endpoint import default_home
 from jesse_paperd.wire.errors import PaperError
 
@@ -31,6 +34,12 @@ project = {project}
 
 # [exchanges."Binance Spot"]
 # proxy = "http://proxy.example:3128"
+"""
+
+_DATABASE = """
+# Candles of Jesse's own database, by its settings there: docs/live-candles.md. Nothing else of that file is used.
+# [jesse_database]
+# env_file = {env}
 """
 
 _STRATEGY = '''\
@@ -60,44 +69,100 @@ class FirstStrategy(Strategy):
 
 
 @click.command(short_help="Make a first project and a commented configuration.")
-@click.argument("folder", type=click.Path(path_type=Path), default=Path("jesse-project"))
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
 @json_option
-def init(folder: Path, as_json: bool) -> None:
+def init(folder: Path | None, as_json: bool) -> None:
     """Make a Jesse project with a first strategy in FOLDER, and a commented configuration in the home.
 
-    What exists is kept. FOLDER is jesse-project unless named.
+    Without FOLDER it is the Jesse project that one is in, else jesse-project. What exists is kept: a project that has
+    strategies gets no other one, and a configuration that names another project is told.
 
     \b
     jesse-paper init ~/my-jesse-project
+    cd ~/my-jesse-project && jesse-paper init
     """
-    project, home = folder.expanduser().absolute(), default_home()
+    project, home = folder.expanduser().absolute() if folder else _project_here(), default_home()
     config = home / "config.toml"
-    done = {}
-    for file, content in (
-        (project / "strategies" / "FirstStrategy" / "__init__.py", _STRATEGY),
-        # A string of JSON is one of TOML.
-        (config, _CONFIG.format(project=json.dumps(str(project)))),
-    ):
-        done[str(file)] = "kept" if file.exists() else "made"
-        try:
-            if not file.exists():
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(content)
-            if file == config:
-                home.chmod(0o700)
-        except OSError as error:
-            raise PaperError("storage_failed", f"{file} cannot be written: {error.strerror}") from error
+    strategies = sorted(file.parent.name for file in project.glob("strategies/*/__init__.py"))
+    wanted = {config: _configuration(project)}
+    if not strategies:
+        strategies = ["FirstStrategy"]
+        wanted = {project / "strategies" / "FirstStrategy" / "__init__.py": _STRATEGY, **wanted}
+    done = {str(file): _make(file, content) for file, content in wanted.items()}
+    home.chmod(0o700)
+    notes, commands = _notes(project, config), _next(project, strategies[0])
     if as_json:
-        return print_json({"project": str(project), "config": str(config), "files": done})
+        told = {"project": str(project), "config": str(config), "files": done, "notes": notes, "next": commands}
+        return print_json(told)
     for name, what in done.items():
         click.echo(f"{what}    {name}")
-    if done[str(config)] == "kept" and str(project) not in config.read_text(errors="replace"):
-        click.echo(
-            f"note    {config} names another project: put {project} there, or into JESSE_PAPER_PROJECT", err=True
-        )
-    click.echo("now     jesse-paperd &")
-    click.echo("        jesse-paper start FirstStrategy BTC-USDT")
+    click.echo(f"project {project}: {', '.join(strategies[:5])}{', …' if len(strategies) > 5 else ''}")
+    for note in notes:
+        click.echo(f"note    {note}", err=True)
+    for number, command in enumerate(commands):
+        click.echo(f"{'now' if not number else '':<8}{command}")
     return None
+
+
+def _project_here() -> Path:
+    """The Jesse project that the working directory is, or is in; else a new one below it."""
+    here = Path.cwd()
+    if (here / "strategies").is_dir():
+        return here
+    # Further up a folder of that name alone may be anybody's.
+    marks = ("storage", ".env")
+    above = (p for p in here.parents if (p / "strategies").is_dir() and any((p / mark).exists() for mark in marks))
+    return next(above, here / "jesse-project")
+
+
+def _configuration(project: Path) -> str:
+    # A string of JSON is one of TOML.
+    text = _CONFIG.format(project=json.dumps(str(project)))
+    env = project / ".env"
+    return text + (_DATABASE.format(env=json.dumps(str(env))) if env.exists() else "")
+
+
+def _make(file: Path, content: str) -> str:
+    if file.exists():
+        return "kept"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    except OSError as error:
+        raise PaperError("storage_failed", f"{file} cannot be written: {error.strerror}") from error
+    return "made"
+
+
+def _notes(project: Path, config: Path) -> list[str]:
+    """What a newcomer would otherwise find out by surprise."""
+    notes = []
+    read, finding = configuration_finding()
+    if read is None:
+        notes.append(f"{finding.found}: {finding.mend}")
+    elif read.project != str(project) and os.environ.get("JESSE_PAPER_PROJECT"):
+        notes.append(f"JESSE_PAPER_PROJECT names another project, {read.project}: export JESSE_PAPER_PROJECT={project}")
+    elif read.project != str(project):
+        put = f"project = {json.dumps(str(project))}"
+        notes.append(f"{config} names another project, {read.project}: put there {put}, or set JESSE_PAPER_PROJECT")
+    if (project / ".env").exists():
+        notes.append(
+            f"{project / '.env'} is not read: no exchange key is wanted. For candles of Jesse's own database, set "
+            f"env_file in [jesse_database] of {config}"
+        )
+    return notes
+
+
+def _next(project: Path, strategy: str) -> list[str]:
+    """The commands that lead to a session from here."""
+    start = f"jesse-paper start {strategy} BTC-USDT"
+    try:
+        pong: wire.Pong = ask(wire.Ping, {}, timeout=2)
+    except PaperError:
+        return ["jesse-paperd &", start]
+    if pong.project == str(project):
+        return [start]
+    stop = f"kill {pong.pid}   # it serves {pong.project}; its sessions live on"
+    return [stop, "jesse-paperd &", start]
 
 
 @click.command(short_help="Make CURVE keys, to talk over TCP.")

@@ -15,6 +15,7 @@ from jesse_paperd.cli.progress import ENDED, follow, waiting
 from jesse_paperd.cli.tables import pairs, percent, state
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.wire.figures import money
 
 follow_option = click.option(
     "--follow/--no-follow",
@@ -202,7 +203,7 @@ def describe(started: wire.Started, note: str = "") -> None:
             "market": f"{started.symbol} on {started.market or started.exchange}",
             "candles": feed,
             "warm-up": f"{started.warmup_candles:,} candles before the first decision",
-            "account": f"{started.starting_balance:,.2f} {quote}{leverage}, fee {100 * started.fee:g} % of a fill",
+            "account": f"{money(started.starting_balance)} {quote}{leverage}, fee {100 * started.fee:g} % of a fill",
             "mode": "paper: real candles, simulated money",
             "note": note,
         },
@@ -216,7 +217,7 @@ def _tell_end(ended: wire.Status) -> None:
         return
     why = "has traded all its candles" if ended.stop_reason == "feed_ended" else f"ended: {ended.stop_reason}"
     click.echo(
-        f"✓ {why}: equity {metrics.current_equity:,.2f} ({percent(metrics.total_return)}), "
+        f"✓ {why}: equity {money(metrics.current_equity)} ({percent(metrics.total_return)}), "
         f"{metrics.total_trades} trades, largest drawdown {metrics.max_drawdown:.2%}"
     )
     click.secho(f"  jesse-paper trades {ended.session_id}   equity, metrics, chart, report likewise", dim=True)

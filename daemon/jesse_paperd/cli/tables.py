@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+
+from jesse_paperd.wire.figures import moneys, price, prices
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -97,6 +99,25 @@ def fall(value: float | None) -> Styled | None:
     return Styled(f"{-value:.2%}" if value >= 0.00005 else "0.00%", "red" if value >= 0.00005 else "")
 
 
+def amounts(values: Iterable[float | None]) -> list[str | None]:
+    """Amounts of money that stand below each other."""
+    known = list(values)
+    texts = iter(moneys(value for value in known if value is not None))
+    return [None if value is None else next(texts) for value in known]
+
+
+def results(values: Iterable[float | None]) -> list[Styled | None]:
+    """Profits and losses that stand below each other, green or red."""
+    known = list(values)
+    texts = iter(moneys((value for value in known if value is not None), sign=True))
+    return [None if value is None else Styled(next(texts), "red" if value < 0 else "green") for value in known]
+
+
+def unwell(status: str, health: str) -> bool:
+    """Whether a session that has not ended is marked with ▲."""
+    return status not in ("failed", "stopped") and health not in ("", "ok", "warming_up")
+
+
 def state(status: str, health: str = "ok", reason: str = "") -> Styled:
     """State, health and reason in one cell, with a mark that needs no colour: ● well, ▲ not well, ○ ended, ✗ failed."""
     if status == "failed":
@@ -105,7 +126,7 @@ def state(status: str, health: str = "ok", reason: str = "") -> Styled:
         return Styled(f"○ {status}" + (f", {reason}" if reason not in ("", "stopped") else ""), "dim")
     if health == "warming_up":
         return Styled(f"◌ {status}, warming up" if status != "starting" else "◌ warming up", "yellow")
-    if health not in ("", "ok"):
+    if unwell(status, health):
         return Styled(f"▲ {status}, {health}", "bold red")
     return Styled(f"● {status}", "green") if status == "running" else Styled(f"◌ {status}", "yellow")
 
@@ -120,21 +141,21 @@ def plain(value: Any) -> str:
     if value is None or value == "":
         return "–"
     if isinstance(value, float):
-        return f"{value:,.2f}" if abs(value) >= 10 or value == int(value) else f"{value:,.4g}"
+        return price(value)
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def _column(values: list[Any], per_cell: bool) -> list[str | Styled]:
-    """The cells of a column as text; its floats share as many decimals as the smallest of them asks for."""
-    floats = [abs(value) for value in values if isinstance(value, float)]
-    show: Callable[[Any], str] = plain
-    if floats and not per_cell:
-        decimals = 2 if max(floats) >= 10 or not any(floats) else 4 if max(floats) >= 1 else 6
-
-        def show(value: Any) -> str:
-            return f"{value:,.{decimals}f}" if isinstance(value, float) else plain(value)
-
-    return [value if isinstance(value, Styled) else show(value) for value in values]
+    """The cells of a column as text; its floats share their decimals where that can be (wire/figures.py)."""
+    shown = iter(() if per_cell else prices(value for value in values if isinstance(value, float)))
+    return [
+        value
+        if isinstance(value, Styled)
+        else next(shown)
+        if isinstance(value, float) and not per_cell
+        else plain(value)
+        for value in values
+    ]
 
 
 def _plain(value: str | Styled) -> str:

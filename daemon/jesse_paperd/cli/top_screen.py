@@ -14,9 +14,10 @@ from textual.widgets import DataTable, Footer, Static
 
 from jesse_paperd.cli.asking import ask
 from jesse_paperd.cli.session_screen import REFRESH_SECONDS, SessionScreen
-from jesse_paperd.cli.tables import Styled, change, fall, minute, plain, state
+from jesse_paperd.cli.tables import Styled, change, fall, minute, plain, state, unwell
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.wire.figures import money
 
 COLUMNS = (
     *("session", "strategy", "symbol", "tf", "state", "equity", "return", "drawdown", "position", "last candle"),
@@ -49,8 +50,7 @@ def sort_value(column: str, row: wire.SessionRow, cpu: float | None) -> Any:
     """What a column sorts a session by; None comes last."""
     if column == "state":
         worst_first = {"failed": 0, "restarting": 1, "stopping": 3, "starting": 3, "running": 4, "stopped": 5}
-        unwell = row.status == "running" and row.health not in ("", "ok", "warming_up")
-        return 2 if unwell else worst_first[row.status]
+        return 2 if unwell(row.status, row.health) else worst_first[row.status]
     return {
         "session": row.session_id,
         "strategy": row.strategy,
@@ -72,7 +72,7 @@ def cell(column: str, row: wire.SessionRow, cpu: float | None) -> Text:
     """A cell as people read it."""
     shown: Any = {
         "state": state(row.status, row.health, row.stop_reason),
-        "equity": f"{row.current_equity:,.2f}" if row.current_equity is not None else None,
+        "equity": money(row.current_equity) if row.current_equity is not None else None,
         "return": change(row.total_return),
         "drawdown": fall(row.current_drawdown),
         "position": _position(row),
@@ -220,8 +220,8 @@ class TopScreen(Screen[None]):
         for status, count in sorted(Counter(row.status for row in rows).items()):
             style = "bold red" if status in ("failed", "restarting") else "green" if status == "running" else "dim"
             summary.append(f" {count} {status} ", style=style)
-        if unwell := sum(row.status == "running" and row.health not in ("", "ok", "warming_up") for row in rows):
-            summary.append(f" ▲ {unwell} not well ", style="bold red")
+        if marked := sum(unwell(row.status, row.health) for row in rows):
+            summary.append(f" ▲ {marked} not well ", style="bold red")
         return summary.append(f"  by {COLUMNS[self._sort]}", style="dim")
 
     def action_sort(self, step: int) -> None:

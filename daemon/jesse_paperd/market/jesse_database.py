@@ -18,6 +18,7 @@ import contextlib
 import difflib
 import io
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -240,6 +241,14 @@ class JesseDatabase:
             except psycopg2.Error as error:
                 # What libpq says of it may repeat it, password and all.
                 raise PaperError("invalid_argument", "jesse_database.url is no connection string", EXAMPLE) from error
+            # An unquoted @, / or : ends a password early: the rest of it would be told as the name of a host.
+            place = given.get("host", "") + given.get("dbname", "")
+            if "@" in place or not re.fullmatch(r"[\d,]*", given.get("port", "")):
+                raise PaperError(
+                    "invalid_argument",
+                    "jesse_database.url is no connection string: its password ends early",
+                    "in a password write %40 for @, %2F for /, %3A for :, %23 for #, %3F for ?; or use password_file",
+                )
         if password := _password(settings):
             given["password"] = password
         given["schema"] = settings.schema or given.get("schema") or "public"

@@ -28,7 +28,11 @@ _ENDS_KEPT = 1_000
 
 
 class ZygoteUnavailable(Exception):
-    """The zygote cannot import its module; the text says why."""
+    """The zygote cannot import its module; the text says why, `hint` what to do if that is known."""
+
+    def __init__(self, why: str, hint: str = "") -> None:
+        super().__init__(why)
+        self.hint = hint
 
 
 class ZygoteDied(Exception):
@@ -64,6 +68,12 @@ class Zygote:
         if isinstance(current.ready.exception(), ZygoteUnavailable):
             return "unavailable"
         return "warming" if current.gone else "ready"
+
+    @property
+    def problem(self) -> ZygoteUnavailable | None:
+        """Why it is `unavailable`; None when it is not."""
+        problem = self._current.ready.exception() if self._current is not None and self.state != "warming" else None
+        return problem if isinstance(problem, ZygoteUnavailable) else None
 
     @property
     def version(self) -> str | None:
@@ -144,7 +154,7 @@ class _Process:
         with theirs:
             arguments = (str(theirs.fileno()), module, str(os.getpid()))
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "jesse_paperd.process.zygote_main", *arguments],
+                [sys.executable, "-P", "-m", "jesse_paperd.process.zygote_main", *arguments],
                 cwd=folder,
                 env={**os.environ, **environment},
                 pass_fds=(theirs.fileno(),),
@@ -206,7 +216,7 @@ class _Process:
             self.ready.set_result(message["version"])
         elif "failed" in message:
             log.error("the zygote failed: %s", message["failed"])
-            self.ready.set_exception(ZygoteUnavailable(message["failed"]))
+            self.ready.set_exception(ZygoteUnavailable(message["failed"], message["hint"]))
         elif "ended" in message:
             end = self.ends.get(Identity(message["ended"], message["start_time"], boot_id()))
             if end is not None and not end.done():

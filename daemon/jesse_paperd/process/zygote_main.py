@@ -4,7 +4,7 @@ Run by the daemon as `python -m jesse_paperd.process.zygote_main FD MODULE PAREN
 packets, PARENT the daemon's pid. MODULE is imported once and has `main(arguments) -> int`, which runs in each fork.
 Messages are JSON:
 
-    ← {"ready": true, "version": "…"}      once MODULE is imported      or {"failed": "…"} and the end
+    ← {"ready": true, "version": "…"}      once MODULE is imported      or {"failed": "…", "hint": "…"} and the end
     → {"id": 1, "arguments": {…}, "log": "/path", "limits": {"RLIMIT_CPU": 3600}}
     ← {"id": 1, "pid": 123, "start_time": 456}
     ← {"ended": 123, "start_time": 456, "status": 0}   when a fork has ended; negative: killed by that signal
@@ -50,7 +50,9 @@ def serve(channel: socket.socket, module_name: str, parent: int) -> int:
             raise RuntimeError(f"importing {module_name} left {threads} native threads; a fork would be broken")
     except BaseException as error:  # noqa: BLE001 - whatever it is, the daemon must hear of it
         traceback.print_exc()
-        channel.send(json.dumps({"failed": f"{type(error).__name__}: {error}"[:2000]}).encode())
+        hint = getattr(error, "hint", "")  # that of an error of ours, which has words of its own
+        told = str(error) if hint else f"{type(error).__name__}: {error}"
+        channel.send(json.dumps({"failed": told[:2000], "hint": hint}).encode())
         return 1
     # What is imported is never collected: collecting would touch, and so copy, the pages shared with the forks.
     gc.collect()

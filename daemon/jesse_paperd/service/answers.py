@@ -27,6 +27,7 @@ from jesse_paperd.store.registry import ProcessEnd, Record, now_ms
 from jesse_paperd.store.spec import wire_timeframe
 from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.wire.figures import money
 from jesse_paperd.wire.rfc3339 import to_ms, to_text
 
 _MINUTE = 60_000
@@ -276,8 +277,9 @@ class Answers:
             metrics = metrics_of(ledger.state)
             png = chart_png(ledger.state, _heading(record), self._candles(record, ledger), body.theme)
         description = (
-            f"{_heading(record)}: equity {metrics.current_equity:,.2f} ({metrics.total_return:+.2%}), largest drawdown "
-            f"{metrics.max_drawdown:.2%}, {metrics.total_trades} closed trades, as of {metrics.as_of}; simulated money"
+            f"{_heading(record)}: equity {money(metrics.current_equity)} ({metrics.total_return:+.2%}), "
+            f"largest drawdown {metrics.max_drawdown:.2%}, {metrics.total_trades} closed trades, "
+            f"as of {metrics.as_of}; simulated money"
         )
         return wire.Chart(session_id=record.session_id, png=png, description=description)
 

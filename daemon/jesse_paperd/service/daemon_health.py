@@ -14,8 +14,6 @@ from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.rfc3339 import to_text
 
 _MB = 1_000_000
-#: Below this a commit may soon fail; SQLite needs room for its log before it can fold it in.
-_LOW_DISK_MB = 200.0
 
 
 def daemon_health(
@@ -24,15 +22,15 @@ def daemon_health(
     """The health as it is now. Walks the home directory, so it is for a worker thread."""
     free = shutil.disk_usage(layout.home).free / _MB
     reasons = []
-    if zygote.state == "unavailable":
-        reasons.append("the engine cannot start: sessions that run go on, none can be started (see the daemon's log)")
+    if problem := zygote.problem:
+        reasons.append(f"the engine cannot start, so sessions that run go on, and none can be started: {problem}")
     if feed.down_since is not None:
         reasons.append(f"the feed process is down since {to_text(feed.down_since)}")
     reasons += [f"{e.exchange}: {e.reason}" for e in feed.exchanges.values() if e.state != "up" and e.reason]
     reasons += [
         f"{m.exchange} {m.symbol}: {m.reason}" for m in feed.markets.values() if m.state in ("stale", "refused")
     ]
-    if free < _LOW_DISK_MB:
+    if free < wire.LOW_DISK_MB:
         reasons.append(f"only {free:.0f} MB of disk are free at {layout.home}")
     counts = Counter(states)
     return wire.DaemonHealth(
@@ -76,4 +74,6 @@ def daemon_health(
         ],
         disk_used_mb=round(bytes_in(layout.home) / _MB, 3),
         disk_free_mb=round(free, 3),
+        engine_problem=str(problem or ""),
+        engine_remedy=problem.hint if problem else "",
     )

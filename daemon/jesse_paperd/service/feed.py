@@ -47,7 +47,7 @@ class FeedKeeper:
         ring: rings the doorbell of a session.
     """
 
-    PROGRAM: ClassVar[tuple[str, ...]] = (sys.executable, "-m", "jesse_paperd.market.feed")
+    PROGRAM: ClassVar[tuple[str, ...]] = (sys.executable, "-P", "-m", "jesse_paperd.market.feed")
 
     def __init__(self, home: Path, config_file: Path, policy: RestartPolicy, ring: Callable[[str], None]) -> None:
         self._arguments = ("--home", str(home), "--config", str(config_file))

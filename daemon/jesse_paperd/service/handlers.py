@@ -234,7 +234,8 @@ class Handlers:
             )
         elif run is not None and run.process is None and self._zygote.state == "unavailable":
             self._manager.abandon(session_id)
-            error = PaperError("engine_unavailable", run.reason, "install it with: pip install 'jesse-paper[engine]'")
+            remedy = self._zygote.problem.hint if self._zygote.problem else ""
+            error = PaperError("engine_unavailable", run.reason, remedy or "pip install 'jesse-paper[engine]'")
         else:
             return
         log_tail = files.log.read_text(errors="replace")[-20_000:] if files.log.exists() else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from jesse_paperd.wire.errors import PaperError
@@ -15,7 +16,7 @@ def require_jesse() -> None:
     Raises:
         PaperError: `engine_unavailable`, with the command that mends it.
     """
-    hint = f"pip install 'jesse-paper[engine]', which installs jesse=={JESSE_VERSION}"
+    hint = f"{sys.executable} -m pip install 'jesse=={JESSE_VERSION}'"
     try:
         found = version("jesse")
     except PackageNotFoundError:

@@ -928,8 +928,15 @@ class FeedExchange(Struct, kw_only=True, frozen=True):
     weight_limit: float = 0.0
 
 
+#: Megabytes. Below this a commit may soon fail: SQLite needs room for its log before it can fold it in.
+LOW_DISK_MB = 500.0
+
+
 class DaemonHealth(Answer, tag="health", frozen=True):
-    """The daemon's own health. `state` is `ok` or `degraded`, with the reasons."""
+    """The daemon's own health. `state` is `ok` or `degraded`, with the reasons.
+
+    Of an engine that is unavailable, `engine_problem` says why and `engine_remedy` what to do.
+    """
 
     state: str
     version: str
@@ -943,6 +950,8 @@ class DaemonHealth(Answer, tag="health", frozen=True):
     markets: list[FeedMarket] = []
     disk_used_mb: float = 0.0
     disk_free_mb: float = 0.0
+    engine_problem: str = ""
+    engine_remedy: str = ""
 
 
 class Deleted(Answer, tag="deleted", frozen=True):

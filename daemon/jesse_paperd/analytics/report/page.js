@@ -7,7 +7,11 @@ const DAY = 86400000;
 
 const number = (value, digits) =>
   value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
-const money = (value) => number(value, 2);
+// As many decimals as the size of what is shown asks for: an account may be 10,000 USDT or 0.05 BTC.
+const money = (value) => value.toLocaleString("en-US", {
+  minimumFractionDigits: 2,
+  maximumFractionDigits: value ? Math.min(20, Math.max(2, 4 - Math.floor(Math.log10(Math.abs(value))))) : 2,
+}).replace("-", "−");
 const percent = (value) => number(value * 100, 2) + "%";
 const price = (value) => value.toLocaleString("en-US", { maximumSignificantDigits: 8 });
 const time = (ms) => new Date(ms).toISOString().slice(0, 16).replace("T", " ");

@@ -16,6 +16,7 @@ from jesse_paperd.analytics.state import Standing
 from jesse_paperd.analytics.tally import TradeTally
 from jesse_paperd.store.journal import JournalReader, TradeRow
 from jesse_paperd.wire.definitions import DEFINITIONS, REASONS, VERSION
+from jesse_paperd.wire.figures import money
 from jesse_paperd.wire.protocol import Metrics
 from jesse_paperd.wire.rfc3339 import to_text
 
@@ -225,7 +226,7 @@ def _sign(value: float | None) -> str:
 
 
 def _money(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.2f}".replace("-", "−")
+    return "–" if value is None else money(value).replace("-", "−")
 
 
 def _number(value: float | None) -> str:
