@@ -200,6 +200,30 @@ def test_what_a_daemon_tells_of_itself_is_judged(
     assert status == 1
 
 
+def test_sessions_that_failed_are_named(short_home: Path):
+    failed = wire.SessionRow(
+        session_id="broken", strategy="Any", symbol="BTC-USDT", status="failed", started_at=PONG.started_at,
+        duration_hours=1.0,
+    )  # fmt: skip
+    answers = {
+        wire.Ping: PONG,
+        wire.PaperHealth: HEALTH,
+        wire.PaperListStrategies: STRATEGIES,
+        wire.PaperListSessions: wire.Sessions(sessions=[failed], total=1),
+    }
+
+    def behave(frame: bytes) -> bytes:
+        request = decode_request(frame)
+        return encode_reply(request.id, answers[type(request.body)], request.json)
+
+    endpoint = f"ipc://{short_home}/daemon.sock"
+    with FakeDaemon(endpoint, behave):
+        found, _ = examined(surroundings(short_home, JESSE_PAPER_ENDPOINT=endpoint), short_home)
+    assert found["sessions"]["state"] == "warning"
+    assert "1 failed within 24 hours: broken" in found["sessions"]["found"]
+    assert "jesse-paper logs broken" in found["sessions"]["mend"]
+
+
 @pytest.fixture
 def supervisord(short_home: Path) -> Iterator[Path]:
     """A supervisord that was told of a daemon which ends at once."""

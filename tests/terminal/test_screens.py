@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from jesse_paperd.wire import protocol as wire
+from tests.fakes.fake_daemon import FakeDaemon, answering
 from tests.support.daemon import Daemon, eventually
 from tests.support.terminal import Terminal, needs_tmux
 
@@ -121,8 +125,36 @@ def test_every_view_fits_the_terminal(daemon: Daemon, columns: int, rows: int):
         terminal.shows("eager", "equity", "%", "Quit")
         terminal.press("q")
         terminal.ended(0)
-        terminal.type("clear; jesse-paper ls")
+        terminal.type("clear; jesse-paper ls --all")
         screen = terminal.ended(0)
         assert {"calm", "eager", "broken"} <= {line.partition(" ")[0] for line in screen.splitlines()}
         assert "● running" in screen
         assert "…" not in screen
+
+
+def row(session_id: str, **fields: Any) -> wire.SessionRow:
+    known = {"strategy": "Any", "symbol": "BTC-USDT", "started_at": "2025-01-01T00:00:00Z", "duration_hours": 1.0}
+    return wire.SessionRow(session_id=session_id, **known, **fields)
+
+
+def test_what_the_top_counts_as_not_well_is_what_its_rows_mark(endpoint: str):
+    rows = [
+        row("one", status="running", health="stalled"),
+        row("two", status="restarting", health="feed_down"),
+        row("three", status="starting", health="stale"),
+        row("four", status="running", health="ok"),
+        row("five", status="failed", health="stalled"),
+        row("six", status="stopped", health="stale"),
+    ]
+    answer = wire.Sessions(sessions=rows, total=len(rows))
+    environment = {**os.environ, "JESSE_PAPER_ENDPOINT": endpoint}
+    with FakeDaemon(endpoint, answering(answer)), Terminal(environment) as terminal:
+        terminal.type("jesse-paper top")
+        screen = terminal.shows("▲ 3 not well", "1 failed", "six")
+        assert {each.session_id for each in rows if marked(screen, each.session_id)} == {"one", "two", "three"}
+        terminal.press("q")
+        terminal.ended(0)
+
+
+def marked(screen: str, session_id: str) -> bool:
+    return any(line.strip().startswith(f"{session_id} ") and "▲" in line for line in screen.splitlines())
