@@ -167,7 +167,7 @@ class Verifier:
             except (OSError, sqlite3.Error) as error:
                 raise PaperError("storage_failed", f"session {session_id} cannot be verified: {error}") from error
             finally:
-                for path in (copy, result, log):
+                for path in base.parent.glob(f"{base.name}.*"):
                     path.unlink(missing_ok=True)
 
     async def _live(self, session_id: str, identity: Identity) -> None:

@@ -21,6 +21,8 @@ from jesse_paperd.trading.verify import Verification, verify
 from jesse_paperd.wire.errors import PaperError
 
 _EVERYTHING = 10**9
+#: Who imports this, once; `main` runs in a fork.
+_ZYGOTE = os.getpid()
 #: Sessions that trade come first.
 _NICENESS = 10
 
@@ -39,7 +41,7 @@ def main(arguments: dict[str, Any]) -> int:
     """Verify a session. `arguments`: `home`, `session_id`, `verify` (the journal's copy) and `result` (a file)."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     # Nobody waits for it once the daemon is gone, and the zygote goes with the daemon.
-    die_with(os.getppid())
+    die_with(_ZYGOTE)
     os.nice(_NICENESS)
     layout = Layout(Path(arguments["home"]))
     os.chdir(layout.session(arguments["session_id"]).strategy)  # where the session runs
