@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -211,3 +213,18 @@ def test_a_stop_does_not_wait_for_a_start_that_waits_for_its_exchange(tmp_path: 
             assert codes_of([started, stopped]) == ["started", "stopped"]
             assert started.status == "stopped"
             assert stopped.stop_reason == "stopped"
+
+
+def test_arguments_that_an_earlier_version_kept_without_a_later_field_are_the_same_arguments(daemon: Daemon) -> None:
+    start(daemon, "early")
+    daemon.kill()
+    with contextlib.closing(sqlite3.connect(daemon.layout.registry)) as db, db:
+        (kept,) = db.execute("SELECT arguments FROM sessions WHERE session_id = 'early'").fetchone()
+        fewer = {name: value for name, value in json.loads(kept).items() if name not in ("gap_policy", "data_routes")}
+        db.execute("UPDATE sessions SET arguments = ? WHERE session_id = 'early'", (json.dumps(fewer),))
+    daemon.start().ready()
+    assert start(daemon, "early").already_existed
+    with pytest.raises(PaperError, match='gap_policy "skip"') as caught:
+        start(daemon, "early", gap_policy="fill")
+    assert caught.value.code == "conflict"
+    daemon.stop_session("early")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import sqlite3
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from jesse_paperd.wire import protocol as wire
+from jesse_paperd.wire.errors import PaperError
 from tests.blackbox.test_feed_process import SPEED, stand_in
 from tests.homes.questions import LIVE_SEED, answers_of, fast_feed_program, write_project
 from tests.support.daemon import ROOT, Daemon, eventually
@@ -34,6 +38,7 @@ class OldHome:
     """An unpacked home, a daemon of this version on it, and what the version that wrote it had answered."""
 
     def __init__(self, archive: Path, project: Path) -> None:
+        self._packed = archive
         with tarfile.open(archive) as packed:
             packed.extractall(project.parent / "old", filter="data")
         record = json.loads((project.parent / "old" / "answers.json").read_bytes())
@@ -45,6 +50,24 @@ class OldHome:
             path.rename(self.daemon.home / path.name)
         self.daemon.program = fast_feed_program(self.frozen_at)
         self.daemon.environment["PYTHONPATH"] = str(ROOT)
+
+    def archive_of(self, session_id: str, folder: Path) -> Path:
+        """What `jesse-paper archive` of that version makes of a session: these members, in this order."""
+        with tarfile.open(self._packed) as packed:
+            packed.extractall(folder, filter="data")
+        home = folder / "home"
+        row = next(row for row in rows_of(home, "sessions") if row["session_id"] == session_id)
+        row["spec"] = json.loads(row["spec"])
+        del row["session_id"]
+        session = home / "sessions" / session_id
+        (session / "session.json").write_text(json.dumps(row))
+        with tarfile.open(folder / f"{session_id}.tar.gz", "w:gz") as tar:
+            for name in ("session.json", "journal.sqlite", "log", "strategy"):
+                if (session / name).exists():
+                    tar.add(session / name, f"{session_id}/{name}")
+            for digest in row["spec"]["candle_files"].values():
+                tar.add(home / "candles" / "files" / f"{digest}.npy", f"{session_id}/candles/{digest}.npy")
+        return folder / f"{session_id}.tar.gz"
 
 
 @pytest.fixture(scope="module", params=HOMES, ids=lambda path: path.name.removesuffix(".tar.xz"))
@@ -115,6 +138,39 @@ def test_a_live_session_goes_on_from_the_exchanges_candles(old: OldHome) -> None
     assert "diverged" not in {event["event"] for event in now["events"]["events"]}
     old.daemon.stop_session("live")
     assert old.daemon.call(wire.PaperVerify(session_id="live")).equal
+
+
+def rows_of(home: Path, table: str) -> list[dict[str, Any]]:
+    """A table of a home's registry."""
+    with contextlib.closing(sqlite3.connect(home / "registry.sqlite")) as db:
+        db.row_factory = sqlite3.Row
+        return [dict(row) for row in db.execute(f"SELECT * FROM {table}")]
+
+
+def test_a_request_that_was_answered_is_answered_alike_and_its_id_is_not_free(old: OldHome) -> None:
+    arguments = {row["session_id"]: row["arguments"] for row in rows_of(old.daemon.home, "sessions")}
+    replies = {
+        row["request_id"]: msgspec.msgpack.decode(row["reply"], type=wire.Reply)
+        for row in rows_of(old.daemon.home, "requests")
+        if row["session_id"] == "ended" and row["reply"] is not None
+    }
+    started = msgspec.json.decode(arguments["ended"], type=wire.PaperStart)
+    body = msgspec.structs.replace(started, session_id="ended")
+    ((request_id, reply),) = (entry for entry in replies.items() if isinstance(entry[1], wire.Started))
+    assert old.daemon.call(body, request_id=request_id) == reply
+    with pytest.raises(PaperError) as caught:
+        old.daemon.call(msgspec.structs.replace(body, fee=0.05), request_id=request_id)
+    assert caught.value.code == "request_id_reused"
+    # And the same arguments name the same session.
+    assert old.daemon.call(body).already_existed
+
+
+def test_an_archive_comes_back_as_the_session_was(old: OldHome, tmp_path: Path) -> None:
+    old.daemon.call(wire.PaperDeleteSession("two-timeframes"))
+    packed = old.archive_of("two-timeframes", tmp_path)
+    assert old.daemon.call(wire.PaperRestoreSession(str(packed))).session_id == "two-timeframes"
+    was, now = old.answers["two-timeframes"], answers_of(old.daemon, "two-timeframes")
+    assert differences(by_kind(was), by_kind(now)) == []
 
 
 def test_a_second_opening_finds_the_same(old: OldHome) -> None:

@@ -151,9 +151,8 @@ def unpack(layout: Layout, path: Path) -> Unpacked:
         (root,) = beside.sessions.iterdir()
         record = _record(root)
         _check_journal(root / "journal.sqlite")
-        record = replace(record, spec=_keep_candles(layout, record.spec, root / _CANDLES))
         _check_answers(beside, record)
-        return Unpacked(record, folder)
+        return Unpacked(replace(record, spec=_keep_candles(layout, record.spec, root / _CANDLES)), folder)
     except BaseException as error:
         folder.cleanup()
         if isinstance(error, _DAMAGE):

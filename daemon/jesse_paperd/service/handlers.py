@@ -217,8 +217,16 @@ class Handlers:
         self._arriving += 1
         try:
             yield
-        finally:
+        except BaseException:
             self._arriving -= 1
+            self._sweep()
+            raise
+        self._arriving -= 1
+
+    def _sweep(self) -> None:
+        """Delete candles that no session needs."""
+        if not self._arriving:
+            sweep_candle_files(self._layout, self._registry.all())
 
     def _refuse_what_never_ran(self, session_id: str) -> None:
         """A session that could not even begin is no session: say why and leave nothing."""
@@ -536,8 +544,7 @@ class Handlers:
         self._manager.abandon(record.session_id)
         self._manager.remove(record.session_id, (*request, deleted) if request is not None else None)
         self._answers.forget(record.session_id)
-        if not self._arriving:
-            sweep_candle_files(self._layout, self._registry.all())
+        self._sweep()
         return deleted
 
     async def retain(self) -> None:

@@ -101,16 +101,17 @@ def take_snapshot(project: Path, name: str, target: Path) -> str:
 def digest_of(snapshot: Path) -> str:
     """The digest of a snapshot: names and contents of the files that were copied."""
     manifest = snapshot / _MANIFEST
+    there = {str(path.relative_to(snapshot)) for path in snapshot.rglob("*") if path.is_file()}
+    names = there  # earlier versions kept no list
     if manifest.exists():
-        names = json.loads(manifest.read_bytes())
-    else:  # earlier versions kept no list
-        names = sorted(str(path.relative_to(snapshot)) for path in snapshot.rglob("*") if path.is_file())
+        try:
+            names = set(msgspec.json.decode(manifest.read_bytes(), type=list[str]))
+        except msgspec.MsgspecError:
+            names = set()  # damaged: the digest is another one
     digest = hashlib.sha256()
     for path in sorted(map(Path, names)):
-        try:
-            content = (snapshot / path).read_bytes()
-        except OSError:
-            content = b""  # gone: the digest is another one
+        # One that is gone, or lies elsewhere, makes the digest another one.
+        content = (snapshot / path).read_bytes() if str(path) in there else b""
         digest.update(str(path).encode() + b"\0" + content + b"\0")
     return digest.hexdigest()
 
