@@ -198,10 +198,10 @@ TOOLS = (
         p.PaperRestart,
         p.Started,
         "Restart a session",
-        "Start another paper trading session with the same settings as one that has ended (fresh balance, the strategy as "
-        "it is now: `strategy_changed` says whether its code is another one), or go on with a session that the daemon "
-        "gave up restarting. One that still runs is left alone unless `new_session_id` names the other one. Simulated "
-        "money only.",
+        "Start another paper trading session with the same settings as one that has ended (fresh balance, the strategy "
+        "as it is now: `strategy_changed` says whether its code is another one), or go on with a session that the "
+        "daemon gave up restarting. While the first one runs, another is started beside it only if `new_session_id` "
+        "names it. Simulated money only.",
         timeout=25.0,
         idempotent=False,
         core=False,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from jesse_paperd.wire import protocol as wire
 from jesse_paperd.wire.errors import PaperError
 from tests.support.at_once import ask_at_once, codes_of
 from tests.support.breaking import short_candles, start_trading
-from tests.support.daemon import Daemon, eventually, running_daemon
+from tests.support.daemon import PATIENCE, Daemon, eventually, running_daemon
 
 SLOW = 60.0
 CONFIG = """
@@ -36,7 +38,12 @@ def a_start(session_id: str | None = None, **arguments: Any) -> wire.PaperStart:
 
 
 def ids(daemon: Daemon) -> set[str]:
-    return {row.session_id for row in daemon.call(wire.PaperListSessions(active_only=False, limit=1000)).sessions}
+    return set(rows_of(daemon))
+
+
+def rows_of(daemon: Daemon) -> dict[str, wire.SessionRow]:
+    sessions = daemon.call(wire.PaperListSessions(active_only=False, limit=1000)).sessions
+    return {row.session_id: row for row in sessions}
 
 
 def ended(daemon: Daemon, session_id: str) -> None:
@@ -153,6 +160,28 @@ def test_a_session_is_stopped_or_deleted_first_and_never_half_of_both(daemon: Da
     assert (stop.status, codes_of([delete])) == ("stopped", ["conflict"])
     assert "being stopped" in delete.message
     assert daemon.status("leaving").status == "stopped"
+
+
+def test_a_stop_that_waits_for_a_damaged_session_is_answered_when_that_is_deleted() -> None:
+    with running_daemon(config="stop_seconds = 600\n[restart]\nfirst_seconds = 0.01\n") as patient:
+        start_trading(patient, "damaged", speed=SLOW)
+        (patient.home / "damage").write_bytes(b"no database" * 1000)
+        (patient.home / "damage").rename(patient.layout.session("damaged").journal)
+        os.kill(patient.session_pids()["damaged"], signal.SIGKILL)
+        eventually("it waits for its journal", lambda: rows_of(patient)["damaged"].status == "restarting")
+        with ThreadPoolExecutor(1) as pool:
+            stop = pool.submit(patient.call, wire.PaperStop("damaged"), timeout=PATIENCE)
+
+            def is_deleted() -> bool:
+                with contextlib.suppress(PaperError):  # while a process tries once more
+                    patient.call(wire.PaperDeleteSession("damaged"))
+                return "damaged" not in ids(patient)
+
+            eventually("the stop is under way", lambda: rows_of(patient)["damaged"].status == "stopping")
+            eventually("it can be deleted", is_deleted)
+            with pytest.raises(PaperError) as caught:
+                stop.result()
+            assert caught.value.code == "session_not_found"
 
 
 def test_two_deletions_delete_once(daemon: Daemon) -> None:

@@ -526,26 +526,41 @@ class Handlers:
 
     async def paper_delete_session(self, body: wire.PaperDeleteSession, request_id: str) -> wire.Deleted:
         async with self._lines.of(body.session_id):
-            record = self._record(body.session_id)
-            run = self._manager.run_of(body.session_id)
-            if run is not None and (record.desired != "stopped" or run.process is not None):
-                if record.desired == "stopped":
-                    told, hint = "is being stopped", "delete it once paper_stop has answered"
-                else:
-                    told, hint = "has not ended", "stop it first with paper_stop, or archive it"
-                raise PaperError("conflict", f"session {body.session_id!r} {told}", hint)
-            return await self._delete(record, (request_id, body))
+            return await self._delete(body.session_id, (request_id, body))
 
-    async def _delete(self, record: Record, request: tuple[str, wire.Operation] | None) -> wire.Deleted:
-        """Delete a session, from within its line."""
-        await self._verifier.cancel(record.session_id)
-        freed = await self._load(bytes_in, self._layout.session(record.session_id).root)
-        deleted = wire.Deleted(session_id=record.session_id, freed_mb=freed / 1_000_000)
-        self._manager.abandon(record.session_id)
-        self._manager.remove(record.session_id, (*request, deleted) if request is not None else None)
-        self._answers.forget(record.session_id)
+    async def _delete(self, session_id: str, request: tuple[str, wire.Operation] | None) -> wire.Deleted:
+        """Delete a session, from within its line.
+
+        Raises:
+            PaperError: `conflict` while it runs or is being stopped.
+        """
+        self._check_has_no_process(self._record(session_id))
+        await self._verifier.cancel(session_id)
+        freed = await self._load(bytes_in, self._layout.session(session_id).root)
+        # Its supervision may have started a process meanwhile. From here on nothing else happens in between.
+        self._check_has_no_process(self._record(session_id))
+        deleted = wire.Deleted(session_id=session_id, freed_mb=freed / 1_000_000)
+        is_supervised = self._manager.run_of(session_id) is not None
+        self._manager.abandon(session_id)
+        try:
+            self._manager.remove(session_id, (*request, deleted) if request is not None else None)
+        except PaperError:
+            if is_supervised:
+                self._manager.start(session_id)
+            raise
+        self._answers.forget(session_id)
         self._sweep()
         return deleted
+
+    def _check_has_no_process(self, record: Record) -> None:
+        run = self._manager.run_of(record.session_id)
+        if run is None or (record.desired == "stopped" and run.process is None):
+            return
+        if record.desired == "stopped":
+            told, hint = "is being stopped", "delete it once paper_stop has answered"
+        else:
+            told, hint = "has not ended", "stop it first with paper_stop, or archive it"
+        raise PaperError("conflict", f"session {record.session_id!r} {told}", hint)
 
     async def retain(self) -> None:
         """Delete what `retention_days` says, looking every hour. Does not return."""
@@ -558,7 +573,7 @@ class Handlers:
                         record = self._registry.get(session_id)
                         if record is None or record.ended_at != ended[session_id]:
                             continue  # it was deleted meanwhile, or goes on
-                        await self._delete(record, None)
+                        await self._delete(session_id, None)
                     log.info("deleted session %s: it ended %g days ago", session_id, self._config.retention_days)
             except Exception:
                 log.exception("what has expired could not be deleted")

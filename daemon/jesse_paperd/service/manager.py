@@ -143,10 +143,11 @@ class SessionManager:
         ring(self._layout, session_id)
 
     def abandon(self, session_id: str) -> None:
-        """Stop trying to start a session that has no process."""
+        """Stop trying to start a session that has no process; whoever waits for its end need not any more."""
         run = self._runs.get(session_id)
         if run is not None:
             run.cancel()
+            run.ended.set()
             self._forget(session_id)
 
     def remove(self, session_id: str, request: tuple[str, Operation, Reply] | None = None) -> None:

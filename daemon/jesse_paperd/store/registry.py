@@ -165,9 +165,9 @@ class Registry:
         return msgspec.msgpack.decode(known[0], type=Reply) if known is not None and known[0] is not None else None
 
     def answer(self, request_id: str, body: Operation, reply: Answer) -> None:
-        """Keep the reply of a request, unless it was kept together with its effect."""
+        """Keep the reply of a request, unless that very one was kept together with its effect."""
         known = self._request(request_id, body)
-        if known is None or known[0] is None:
+        if known is None or known[0] != msgspec.msgpack.encode(reply):
             with self._transaction():
                 self._mark(request_id, body, reply.session_id, reply)  # type: ignore[attr-defined]
 
