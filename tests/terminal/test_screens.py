@@ -51,20 +51,22 @@ def test_top_sorts_by_the_next_column_and_the_one_before_and_reverses(terminal: 
     eventually("reversed", lambda: order(terminal.screen(), "calm", "eager", "broken") == ["eager", "calm", "broken"])
 
 
-def test_top_leaves_out_what_has_ended_until_asked(terminal: Terminal):
+def test_top_shows_what_failed_and_leaves_out_what_has_ended_until_asked(daemon: Daemon, terminal: Terminal):
+    daemon.start_session(session_id="over", speed=600)
+    daemon.stop_session("over")
     terminal.type("jesse-paper top")
-    assert "broken" not in terminal.shows("calm", "eager", "2 running")
+    assert "over " not in terminal.shows("calm", "eager", "broken", "✗ failed", "2 running", "1 failed")
     terminal.press("a")
-    terminal.shows("broken", "1 failed")
+    terminal.shows("over", "1 stopped")
 
 
 def test_top_opens_a_session_goes_back_and_quits(terminal: Terminal):
     terminal.type("jesse-paper top")
     terminal.shows("calm", "session", "Quit")
-    terminal.press("S", "S", "S", "S")  # from state back to session, in which calm is the first
+    terminal.press("S", "S", "S", "S")  # from state back to session, in which calm is the second
     terminal.shows("by session")
     # The line that was chosen stays chosen, wherever sorting takes it.
-    terminal.press("Up", "Up", "Enter")
+    terminal.press("Up", "Up", "Up", "Down", "Enter")
     terminal.shows("calm  ● running   SMACrossover 1h, BTC-USDT on Binance Spot", "equity, ", "Back")
     terminal.press("q")
     terminal.shows("by session", "eager")
