@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import sys
+import traceback
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ from jesse_paperd.store.journal import JournalReader, Progress
 from jesse_paperd.store.layout import Layout, SessionFiles
 from jesse_paperd.store.registry import Intents
 from jesse_paperd.trading import session as session_module
+from jesse_paperd.trading.output import Output
 from jesse_paperd.trading.session import Session
 
 _MINUTE = 60_000
@@ -64,7 +66,8 @@ def run_again(layout: Layout, session_id: str, target: Path) -> None:
     with contextlib.closing(JournalReader(files.journal)) as reader:
         script = Script(reader)
     session_module._MAX_BLOCK = 1  # so that it can be asked something at any candle
-    Session(layout, again, msgspec.structs.replace(spec, speed="max"), None).run(script, None, script.on_progress)
+    session = Session(layout, again, msgspec.structs.replace(spec, speed="max"), None, Output())
+    session.run(script, None, script.on_progress)
 
 
 def main() -> int:
@@ -77,6 +80,8 @@ def main() -> int:
             try:
                 run_again(Layout(Path(home)), session_id, Path(target))
                 status = 0
+            except BaseException:  # noqa: BLE001 - a fork must never return into the loop
+                traceback.print_exc()
             finally:
                 sys.stderr.flush()
                 os._exit(status)
