@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+import zmq
 
 from jesse_paperd.wire import protocol as wire
+from jesse_paperd.wire.codec import decode_reply, encode_request
 from jesse_paperd.wire.errors import PaperError
 from tests.support.daemon import (
     EXAMPLES,
     SPOT_CANDLES,
     Daemon,
     Project,
-    eventually,
     running_daemon,
     strategy_source,
 )
@@ -119,26 +120,22 @@ def test_a_wait_says_which_session_ended_without_what_was_waited_for(daemon: Dae
 
 
 def test_a_daemon_that_ends_answers_those_who_wait_and_is_not_held_up_by_them() -> None:
-    with running_daemon() as daemon:
+    with running_daemon() as daemon, zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         daemon.start_session(session_id="slow", speed=1.0)
-        answers: list[str] = []
-
-        def wait() -> None:
-            try:
-                daemon.client.call(wire.PaperWait(session_ids=["slow"], timeout_seconds=55), timeout=58)
-            except PaperError as error:
-                answers.append(error.code)
-
-        threads = [threading.Thread(target=wait) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        eventually("they wait", lambda: "slow" in daemon.session_pids() and daemon.status("slow"))
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.connect(daemon.endpoint)
+        waits = [f"wait-{n}" for n in range(8)]
+        for request_id in waits:
+            socket.send(encode_request(request_id, wire.PaperWait(session_ids=["slow"], timeout_seconds=55)))
+        # One peer's requests are taken in their order: when this is answered, all of them have come.
+        socket.send(encode_request("ping", wire.Ping()))
+        assert decode_reply(socket.recv(), "ping")
         assert daemon.kill(signal.SIGTERM) == 0
-        daemon.client.close()
-        for thread in threads:
-            thread.join(60)
-        assert len(answers) == 8
-        assert set(answers) <= {"shutting_down", "daemon_unreachable"}
+        for _ in range(len(waits)):
+            reply = msgspec.msgpack.decode(socket.recv())
+            assert (reply["body"]["kind"], reply["body"]["code"]) == ("failure", "shutting_down")
+            waits.remove(reply["id"])
+    assert waits == []
 
 
 @pytest.mark.parametrize(

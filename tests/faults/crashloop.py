@@ -282,7 +282,9 @@ class CrashLoop:
             with contextlib.suppress(OSError, ValueError):  # killed amid a line
                 facade.handshake()
                 while not self._finishing.is_set():
-                    answer = facade.request("tools/call", {"name": "paper_list_sessions", "arguments": {}})
+                    answer = facade.request(
+                        "tools/call", {"name": "paper_list_sessions", "arguments": {"active_only": False}}
+                    )
                     listed = answer["result"].get("structuredContent", {}).get("total")
                     if listed is not None and listed < len(self._sessions.acknowledged) - 1:
                         self._defects.append(f"the façade listed {listed} sessions")

@@ -44,10 +44,10 @@ def test_skip_counts_the_missing_minutes_and_the_decisions_in_them(jesse: Worker
 
 
 def already_filled(case: Case) -> Case:
-    """The same case with the candles that filling makes, warm-up included."""
+    """The same case with the candles that filling makes, warm-up included: what is before its start belongs to that."""
     warmup, candles = case.warmup["BTC-USDT"], case.candles["BTC-USDT"]
     rows = flat_filled(np.concatenate((warmup, candles)))
-    cut = int(np.searchsorted(rows[:, 0], warmup[-1, 0], side="right"))
+    cut = int(np.searchsorted(rows[:, 0], case.start))
     return replace(case, warmup={"BTC-USDT": rows[:cut]}, candles={"BTC-USDT": rows[cut:]})
 
 
@@ -63,7 +63,8 @@ def test_fill_trades_the_filled_candles_exactly_as_the_backtest_would(jesse: Wor
 def test_fill_marks_what_it_made_up_and_puts_it_into_the_checksum(jesse: Worker) -> None:
     case = sparse(seed=43, gap_policy="fill")
     filled = already_filled(case)
-    made_up = len(filled.candles["BTC-USDT"]) - len(case.candles["BTC-USDT"])
+    rows = np.concatenate((filled.warmup["BTC-USDT"], filled.candles["BTC-USDT"]))
+    made_up = int((rows[:, 0] > case.warmup["BTC-USDT"][-1, 0]).sum()) - len(case.candles["BTC-USDT"])
     facts = jesse.call(FACTS, case, [37])
     marked = [detail for _, kind, detail in facts["events"] if kind == "filled"]
     assert sum(detail["minutes"] for detail in marked) == made_up == facts["progress"].missing

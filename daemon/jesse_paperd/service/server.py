@@ -46,16 +46,20 @@ class Server:
         """Receive until cancelled."""
         while True:
             await self._slots.acquire()
-            frames = await self._socket.recv_multipart()
-            task = asyncio.create_task(self._answer(frames))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            task.add_done_callback(lambda _: self._slots.release())
+            self._begin(await self._socket.recv_multipart())
+
+    def _begin(self, frames: list[bytes]) -> None:
+        task = asyncio.create_task(self._answer(frames))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self._slots.release())
 
     async def close(self, grace_seconds: float) -> None:
-        """Answer what is under way, at most so long, and free the socket."""
+        """Answer what is under way or has come, at most so long, and free the socket."""
         self._closing = True
         self._handlers.end_waits()
+        while await self._socket.poll(0):  # nobody serves any more: what has come is refused, not left in silence
+            self._begin(await self._socket.recv_multipart())
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_seconds)
         for task in self._tasks:

@@ -19,6 +19,8 @@ _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 0.5
 #: Of the time allowed, at most so much is kept for reading what the answer shows.
 _FOR_THE_ANSWER = 0.5
+#: However short a wait, looking at the sessions once may take so long.
+_ONE_LOOK = 1.0
 
 #: (session id, state, whether trades or time are there) of each session.
 Standings = list[tuple[str, wire.SessionState, bool]]
@@ -46,7 +48,7 @@ class Waits:
         self._ending.set()
 
     async def wait(self, body: wire.PaperWait) -> wire.Waited:
-        """Wait as asked, never longer than that.
+        """Wait as asked, never longer than that, but for one look at the sessions.
 
         Raises:
             PaperError: `session_not_found`, `invalid_argument`; `shutting_down`, after which it can be asked again.
@@ -54,13 +56,16 @@ class Waits:
         until = _time(body.until_time)
         other = body.min_trades is not None or until is not None
         states = body.status if body.status is not None else ([] if other else sorted(ENDED))
-        allowed = time.monotonic() + body.timeout_seconds
-        deadline = allowed - min(_FOR_THE_ANSWER, body.timeout_seconds / 4)
+        began = time.monotonic()
+        allowed = began + max(body.timeout_seconds, _ONE_LOOK)
+        deadline = began + body.timeout_seconds - min(_FOR_THE_ANSWER, body.timeout_seconds / 4)
         there: list[str] = []
         without: dict[str, str] = {}
         pause = _FIRST_PAUSE
         while True:
-            standings = await self._within(deadline, self._look(body.session_ids, body.min_trades, until))
+            standings = await self._within(
+                max(deadline, began + _ONE_LOOK / 2), self._look(body.session_ids, body.min_trades, until)
+            )
             if standings is not None:
                 there = [session for session, state, reached in standings if reached or state in states]
                 without = {

@@ -95,7 +95,8 @@ def check_candles(rows: Rows, name: str) -> Rows:
         previous = 0.0
         for number, values in enumerate(rows[:, _FROM_JESSE].tolist(), start=1):
             if problem := _problem(values, previous):
-                when = f" ({values[0]:.0f}, {to_text(int(values[0]))})" if 0 < values[0] < 1e14 else ""
+                whole = 0 < values[0] < 1e14 and values[0] % 1000 == 0
+                when = f" ({to_text(int(values[0])) if whole else f'{values[0]:.15g}'})"
                 raise PaperError("candles_invalid", f"{name}, row {number}{when} {problem}")
             previous = values[0]
     return rows

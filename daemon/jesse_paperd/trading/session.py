@@ -192,20 +192,26 @@ class Session:
         return self._follow(intents, doorbell, on_progress)
 
     def _create_engine(self, warmup: dict[str, Any]) -> Engine:
-        # As under Jesse, a strategy finds the project's files relative to where it runs.
-        os.chdir(self._files.strategy)
+        try:
+            # As under Jesse, a strategy finds the project's files relative to where it runs.
+            os.chdir(self._files.strategy)
+        except OSError:
+            raise self._snapshot_is_damaged() from None
         try:
             with self._strategys_turn():
                 strategy = load_strategy(self._files.strategy, self._spec.strategy)
                 return Engine(engine_settings(self._spec), strategy, warmup, self._candles.start())
         except _StrategyFailed:
             if digest_of(self._files.strategy) != self._spec.strategy_digest:
-                raise PaperError(
-                    "storage_failed",
-                    "the snapshot of the strategy is damaged",
-                    f"restore {self._files.strategy} from a backup",
-                ) from None
+                raise self._snapshot_is_damaged() from None
             raise
+
+    def _snapshot_is_damaged(self) -> PaperError:
+        return PaperError(
+            "storage_failed",
+            "the snapshot of the strategy is damaged",
+            f"restore {self._files.strategy} from a backup",
+        )
 
     def _replay(self, reader: JournalReader, stored: Progress) -> None:
         """Step what was consumed before, comparing with the journal instead of writing."""
