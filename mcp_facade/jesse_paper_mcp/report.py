@@ -29,7 +29,8 @@ def of_session(status: p.Status) -> str:
         f"# {status.session_id}: {status.strategy} on {status.symbol} {status.timeframe}",
         "",
         f"Simulated money on {status.market or status.exchange}, leverage {status.leverage:g}. "
-        f"**{status.status}** since {status.started_at or '–'}, {status.duration_hours:.1f} hours.",
+        f"**{status.status}** since {status.stopped_at or status.started_at or '–'}, "
+        f"{'after' if status.stopped_at else 'for'} {status.duration_hours:.1f} hours.",
         "",
         f"- Equity {_money(status.current_equity)} ({_percent(metrics.total_return)}), "
         f"unrealized {_money(status.unrealized_pnl)}",

@@ -115,9 +115,9 @@ def stand_ins(session_id: str) -> dict[str, dict[str, Any]]:
     """What is asked for instead of the things of the conformance suite's model server, which ours does not have.
 
     What the suite then checks is the form of the answers. The resource of a template must tell of "123", the prompt of
-    its two arguments; the tool with progress must last for three notifications.
+    its two arguments; the tool with progress must last for three notifications, as a wait for the session "lasting".
     """
-    wait = {"session_ids": [session_id], "status": ["failed"], "timeout_seconds": 7}
+    wait = {"session_ids": ["lasting"], "timeout_seconds": 7}
     return {
         "test_simple_text": {"name": "paper_list_sessions", "arguments": {}},
         "test_image_content": {"name": "paper_chart", "arguments": {"session_id": session_id}},
@@ -143,6 +143,7 @@ def test_the_conformance_suite_finds_no_fault_that_is_not_expected(
 ) -> None:
     daemon.start_session(session_id="123", strategy="DayTrader", timeframe="15m", feed=f"replay:{SPOT_CANDLES}")
     daemon.ended("123")
+    daemon.start_session(session_id="lasting", strategy="DayTrader", timeframe="15m", speed=60.0)
     bridge = subprocess.Popen(
         ["node", CLIENTS / "http_bridge.mjs", *FACADE, "--endpoint", daemon.endpoint],
         env={**node, "STANDS_FOR": json.dumps(stand_ins("123"))},

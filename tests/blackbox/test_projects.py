@@ -55,6 +55,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (root / "strategies" / "shared" / "words.txt").write_text("a shared folder")
     (root / "strategies" / "shared" / "__init__.py").write_text("")
     (root / "rules.json").write_text("at the root")
+    (root / "strategies" / "common.json").write_text("beside the strategies")
+    (root / "late").mkdir()
+    (root / "late" / "module.py").write_text("word = 'imported by its name'\n")
     (root / "huge.bin").write_bytes(bytes(2**20 + 1))
     (root / ".env").write_text("SECRET=1")
     (root / "data" / "levels.csv").write_text("named in the settings")
@@ -67,6 +70,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         ("Shared", "import os, strategies.shared", f"open({here} + '/../shared/words.txt').read()"),
         ("Rules", "", "open('rules.json').read()"),
         ("Levels", "", "open('data/levels.csv').read()"),
+        ("Common", "", "open('strategies/common.json').read()"),
+        ("Named", "import importlib", "importlib.import_module('late.module').word"),
         ("Environment", "", "open('.env').read()"),
         ("Huge", "", "len(open('huge.bin').read())"),
     ):
@@ -117,6 +122,8 @@ def printed(daemon: Daemon, session_id: str) -> list[str]:
         ("Shared", "a shared folder"),
         ("Rules", "at the root"),
         ("Levels", "named in the settings"),
+        ("Common", "beside the strategies"),
+        ("Named", "imported by its name"),
     ],
 )
 def test_a_strategy_finds_what_it_reads_of_its_project(daemon: Daemon, strategy: str, found: str) -> None:

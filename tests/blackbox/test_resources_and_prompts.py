@@ -68,6 +68,7 @@ def test_a_session_is_a_report_with_the_numbers_of_its_status(daemon: Daemon, en
     assert text.startswith("# told: DayTrader on BTC-USDT 15m")
     assert f"Equity {status.current_equity:,.2f} ({status.metrics.total_return:.2%})" in text
     assert f"{status.metrics.total_trades} closed trades" in text
+    assert f"**stopped** since {status.stopped_at}" in text
 
 
 def test_trades_are_a_table_of_all_of_them(daemon: Daemon, ended: str):

@@ -128,13 +128,14 @@ class FeedKeeper:
                 # No process to be had, or a line beyond all bounds: live sessions must not wait for ever for it.
                 log.exception("the feed could not be kept")
             if not self._followers:
-                return
+                break
             self.down_since = self.down_since or now_ms()
             if asyncio.get_running_loop().time() - began > self._policy.settled_seconds:
                 wait = self._policy.first_seconds
             log.warning("the feed died; it is started again in %.1f s", wait)
             await asyncio.sleep(wait)
             wait = min(self._policy.longest_seconds, wait * 2)
+        self.down_since = None  # nobody misses it any more
 
     async def _run(self) -> None:
         """One life of the process."""

@@ -5,7 +5,7 @@ The snapshot is laid out as the project and holds
 - the strategy's folder;
 - of what its code imports, transitively: whole packages and modules at the project's root, other folders and modules
   among `strategies/`, each with the data files that lie in it;
-- the files at the project's root, but for hidden ones, up to 1 MiB each;
+- the files at the project's root and beside its strategies, but for hidden ones, up to 1 MiB each;
 - what `snapshot_include` in the project's `jesse-paper.toml` names.
 
 Hidden files and compiled code are left out. Imports are found by reading the code: nothing of it runs here. The session
@@ -79,7 +79,8 @@ def take_snapshot(project: Path, name: str, target: Path) -> str:
     selection = _Selection(project, name)
     selection.add_tree(Path("strategies", name))
     selection.add_imports()
-    selection.add_root_files()
+    selection.add_small_files(Path())
+    selection.add_small_files(Path("strategies"))
     selection.add_included(project_settings(project).snapshot_include)
     try:
         for relative, source in sorted(selection.files.items()):
@@ -154,12 +155,12 @@ class _Selection:
                 for module in sorted(self._imports(path)):
                     self._add_module(module)
 
-    def add_root_files(self) -> None:
-        """The small files at the project's root, which strategies name relative to it."""
-        with os.scandir(self._project) as entries:
+    def add_small_files(self, folder: Path) -> None:
+        """The small files in a folder itself, which strategies name relative to the project."""
+        with os.scandir(self._project / folder) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
                 if not entry.name.startswith(".") and entry.is_file() and entry.stat().st_size <= _MOST_AT_ROOT:
-                    self._add_file(Path(entry.name))
+                    self._add_file(folder / entry.name)
 
     def add_included(self, patterns: tuple[str, ...]) -> None:
         """What the project's settings name."""
@@ -223,6 +224,8 @@ class _Selection:
                 module = (*base, *(node.module.split(".") if node.module else ()))
                 # The imported name may itself be a module.
                 found.update((*module, alias.name) for alias in node.names)
+            elif isinstance(node, ast.Call) and (name := _imported_by_name(node)) is not None:
+                found.add(tuple(name.split(".")))
         return found
 
     def _add_module(self, module: tuple[str, ...]) -> None:
@@ -237,6 +240,15 @@ class _Selection:
             self._add_file(place.with_suffix(".py"))
         if inside == 2 and (self._project / "strategies" / "__init__.py").is_file():
             self._add_file(Path("strategies", "__init__.py"))
+
+
+def _imported_by_name(call: ast.Call) -> str | None:
+    """The module that a call of `import_module` or `__import__` names by a literal; None for any other call."""
+    function = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if function not in ("import_module", "__import__") or not call.args:
+        return None
+    name = call.args[0]
+    return name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else None
 
 
 def _matching(project: Path, pattern: str) -> Iterator[Path]:
