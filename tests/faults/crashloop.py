@@ -70,7 +70,8 @@ class Sessions:
         self.engine_is_ready = False
         self.engine_is_ready = client.call(wire.Ping(), timeout=2).engine == "ready"
         rows = {
-            row.session_id: row for row in client.call(wire.PaperListSessions(active_only=False), timeout=5).sessions
+            row.session_id: row
+            for row in client.call(wire.PaperListSessions(active_only=False, limit=1000), timeout=5).sessions
         }
         self.regressions += [name for name in self.acknowledged if name not in rows]
         self.ended |= {name for name, row in rows.items() if row.status in ("stopped", "failed")}
