@@ -51,6 +51,12 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     project.add("Nan", strategy_source("Nan", should_long="return True").replace("self.balance / self.price", "nan"))
     nan = project.root / "strategies" / "Nan" / "__init__.py"
     nan.write_text(nan.read_text().replace("from jesse", "from math import nan\nfrom jesse", 1))
+    for name, base, shown in (("Base", "BaseException", "'base'"), ("Mute", "Exception", "1 / 0")):
+        own = f"class Own({base}):\n    def __str__(self):\n        return {shown}\n"
+        raises = "if self.index > 5:\n            raise Own\n        return False"
+        project.add(name, strategy_source(name, top=own, should_long=raises))
+    interrupts = "if self.index > 5:\n            raise KeyboardInterrupt\n        return False"
+    project.add("Interrupts", strategy_source("Interrupts", should_long=interrupts))
     other = "return self.get_candles(self.exchange, 'ETH-USDT', '15m') is None"
     project.add("Other", strategy_source("Other", should_long=other))
     daemon = Daemon(project.root, IMPATIENT)
@@ -127,6 +133,22 @@ def test_an_order_or_a_route_that_cannot_be_is_named_and_is_the_strategys(
     status = daemon.ended(start(daemon, strategy))
     assert status.status == "failed"
     assert re.search(message, status.error), status.error
+    assert status.process_ends == []
+
+
+@pytest.mark.parametrize(
+    ("strategy", "error"),
+    [
+        ("Base", "Own: base"),
+        ("Mute", "Own: <its text raised ZeroDivisionError>"),
+        ("Interrupts", "KeyboardInterrupt"),
+    ],
+)
+def test_whatever_a_strategy_raises_is_its_failure(daemon: Daemon, strategy: str, error: str) -> None:
+    status = daemon.ended(start(daemon, strategy))
+    assert status.status == "failed"
+    assert status.failure is not None
+    assert (status.failure.error, status.failure.function) == (error, "should_long")
     assert status.process_ends == []
 
 

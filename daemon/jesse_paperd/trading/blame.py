@@ -28,7 +28,11 @@ _LONGEST_LINE = 200
 
 def last_line(error: BaseException) -> str:
     """An exception as the last line of its traceback, on one line."""
-    text = storable(" ".join(str(error).split()), 2_000)
+    try:
+        message = str(error)
+    except BaseException as of_its_own:  # noqa: BLE001 - a strategy's own class may raise anything when it is shown
+        message = f"<its text raised {type(of_its_own).__name__}>"
+    text = storable(" ".join(message.split()), 2_000)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -310,7 +310,8 @@ class Session:
             yield
         except PaperError as error:
             raise _StrategyFailed(error, error) from error
-        except (Exception, CandleTimeout, SystemExit) as error:
+        except BaseException as error:
+            # A strategy may raise what is no `Exception` too: left alone, it would kill each process of the session.
             if not isinstance(error, CandleTimeout) and not is_the_strategys(error, self._files.strategy):
                 raise
             raise _StrategyFailed(PaperError("strategy_failed", with_advice(last_line(error), error)), error) from error
