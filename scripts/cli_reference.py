@@ -6,8 +6,8 @@ import inspect
 
 import click
 
+from jesse_paper.errors import ERRORS
 from jesse_paperd.cli import SECTIONS, main
-from jesse_paperd.wire.errors import ERRORS
 
 _BEGINNING = """\
 # The command line

@@ -146,7 +146,7 @@ def _some_sessions(daemon: Daemon) -> None:
 
 
 def _sessions(daemon: Daemon) -> list[Any]:
-    from jesse_paperd.wire import protocol as wire
+    from jesse_paper import protocol as wire
 
     return list(daemon.call(wire.PaperListSessions()).sessions)
 

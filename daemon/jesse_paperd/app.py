@@ -21,22 +21,22 @@ from pathlib import Path
 
 import msgspec
 
+from jesse_paper.errors import PaperError
+from jesse_paperd.candles.jesse_database import database_of
 from jesse_paperd.config import Config, load
-from jesse_paperd.market.config import settings_of
-from jesse_paperd.market.jesse_database import database_of
-from jesse_paperd.process.engine_environment import ENGINE_ENVIRONMENT
-from jesse_paperd.process.notify import Notifier
-from jesse_paperd.process.zygote import Zygote
+from jesse_paperd.core.layout import Layout
+from jesse_paperd.feed.settings import settings_of
+from jesse_paperd.processes.engine_environment import ENGINE_ENVIRONMENT
+from jesse_paperd.processes.notify import Notifier
+from jesse_paperd.processes.zygote import Zygote
+from jesse_paperd.records.journal import Outcome
+from jesse_paperd.records.registry import Record, Registry, now_ms
 from jesse_paperd.service.answers import Answers
-from jesse_paperd.service.feed import FeedKeeper
+from jesse_paperd.service.feed_process import FeedKeeper
 from jesse_paperd.service.handlers import Handlers
-from jesse_paperd.service.ledgers import Ledgers
+from jesse_paperd.service.journals import Ledgers
 from jesse_paperd.service.manager import SessionManager, ring
 from jesse_paperd.service.server import Server
-from jesse_paperd.store.journal import Outcome
-from jesse_paperd.store.layout import Layout
-from jesse_paperd.store.registry import Record, Registry, now_ms
-from jesse_paperd.wire.errors import PaperError
 
 log = logging.getLogger("jesse_paperd")
 
@@ -47,7 +47,7 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
     """Serve until a signal to end comes."""
     notifier = Notifier()
     registry = open_registry(layout)
-    zygote = Zygote("jesse_paperd.trading.forked", layout.zygote, ENGINE_ENVIRONMENT)
+    zygote = Zygote("jesse_paperd.fork", layout.zygote, ENGINE_ENVIRONMENT)
     ledgers = Ledgers(layout)
     answers = Answers(layout, ledgers, config.stalled_seconds)
     # What users name may be large, or on a disk that hangs: nobody who asks for a list or a stop should wait for it.

@@ -12,9 +12,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from jesse_paperd.store.input_file import read_toml
-from jesse_paperd.wire.endpoint import default_endpoint, default_home, socket_file
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper.endpoint import default_endpoint, default_home, socket_file
+from jesse_paper.errors import PaperError
+from jesse_paperd.core.input_file import read_toml
 
 #: Beyond the limit of CPU seconds a session may end itself; after so many more the kernel kills it.
 _CPU_GRACE_SECONDS = 5

@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from jesse_paperd.wire.endpoint import default_home
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper.endpoint import default_home
+from jesse_paper.errors import PaperError
 
 #: What a tool call may wait for a daemon to come up, so that the call itself still ends before clients give up.
 CALL_SECONDS = 8.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from jesse_paper import protocol as p
+from jesse_paper.errors import PaperError
 from jesse_paper_mcp.jsonrpc import INVALID_PARAMS, Rejected
 from jesse_paper_mcp.prompts import PROMPTS
 from jesse_paper_mcp.resources import TEMPLATES
-from jesse_paperd.wire import protocol as p
-from jesse_paperd.wire.errors import PaperError
 
 JSON = dict[str, Any]
 

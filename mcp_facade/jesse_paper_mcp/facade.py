@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from jesse_paper.errors import PaperError
+from jesse_paper.protocol import Answer, Operation
+from jesse_paper.validation import did_you_mean, parse
 from jesse_paper_mcp import completion, progress, prompts, rendering, resources, schemas, view
 from jesse_paper_mcp.instructions import INSTRUCTIONS
 from jesse_paper_mcp.jsonrpc import INVALID_PARAMS, Rejected
 from jesse_paper_mcp.tools import Tool
 from jesse_paper_mcp.wording import for_toolset
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.protocol import Answer, Operation
-from jesse_paperd.wire.validation import did_you_mean, parse
 
 if TYPE_CHECKING:
+    from jesse_paper.client import DaemonClient
     from jesse_paper_mcp.autostart import Autostart
-    from jesse_paperd.wire.client import DaemonClient
 
 JSON = dict[str, Any]
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Facade:
 
     @cached_property
     def _daemon(self) -> DaemonClient:
-        from jesse_paperd.wire.client import DaemonClient  # ZeroMQ is not needed before the first call
+        from jesse_paper.client import DaemonClient  # ZeroMQ is not needed before the first call
 
         return DaemonClient.from_environment(self._endpoint)
 

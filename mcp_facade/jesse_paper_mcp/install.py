@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.validation import did_you_mean
+from jesse_paper.errors import PaperError
+from jesse_paper.validation import did_you_mean
 
 NAME = "jesse-paper"
 #: Clients start servers with an environment of their own, so what names the daemon is written down, and what a

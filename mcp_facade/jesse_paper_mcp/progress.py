@@ -9,8 +9,8 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jesse_paperd.wire import protocol as p
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as p
+from jesse_paper.errors import PaperError
 
 #: Often enough to see that something happens, seldom enough not to be what happens.
 EVERY_SECONDS = 2.0

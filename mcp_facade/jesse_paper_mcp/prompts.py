@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from jesse_paper.validation import did_you_mean
 from jesse_paper_mcp.jsonrpc import INVALID_PARAMS, Rejected
-from jesse_paperd.wire.validation import did_you_mean
 
 JSON = dict[str, Any]
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
+from jesse_paper.errors import PaperError
+from jesse_paper.protocol import Answer, Sessions, Waited
 from jesse_paper_mcp.schemas import pictures
 from jesse_paper_mcp.wording import for_toolset
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.protocol import Answer, Sessions, Waited
 
 JSON = dict[str, Any]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jesse_paperd.wire import protocol as p
-from jesse_paperd.wire.figures import money, price
+from jesse_paper import protocol as p
+from jesse_paper.figures import money, price
 
 
 def of_sessions(sessions: p.Sessions) -> str:

@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from jesse_paper import protocol as p
+from jesse_paper.errors import PaperError
+from jesse_paper.validation import parse
 from jesse_paper_mcp import report, view
 from jesse_paper_mcp.jsonrpc import INTERNAL_ERROR, RESOURCE_NOT_FOUND, Rejected
-from jesse_paperd.wire import protocol as p
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.validation import parse
 
 JSON = dict[str, Any]
 #: Puts an operation to the daemon.

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from jesse_paperd.wire.choices import in_declared_order, note_choices
-from jesse_paperd.wire.protocol import NO_NEWLINE, REQUESTS, Reply
+from jesse_paper.choices import in_declared_order, note_choices
+from jesse_paper.protocol import NO_NEWLINE, REQUESTS, Reply
 
 Schema = dict[str, Any]
 

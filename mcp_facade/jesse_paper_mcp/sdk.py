@@ -19,12 +19,12 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp.shared import exceptions
 
+from jesse_paper.errors import PaperError
 from jesse_paper_mcp.facade import JSON, Facade
 from jesse_paper_mcp.jsonrpc import Rejected
 from jesse_paper_mcp.progress import EVERY_SECONDS
 from jesse_paper_mcp.stdio import Output, Streams
 from jesse_paperd import __version__
-from jesse_paperd.wire.errors import PaperError
 
 #: Answers a request's parameters. The SDK's session is there for notifications in the meantime.
 Handler = Callable[[JSON, Any], Awaitable[JSON]]

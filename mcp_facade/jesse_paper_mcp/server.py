@@ -25,11 +25,11 @@ def main(arguments: list[str] | None = None) -> None:
     # Clients also end servers by SIGINT; a traceback would tell nobody anything.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+    from jesse_paper.endpoint import default_endpoint
+    from jesse_paper.errors import PaperError
     from jesse_paper_mcp import sdk
     from jesse_paper_mcp.facade import Facade
     from jesse_paper_mcp.tools import select
-    from jesse_paperd.wire.endpoint import default_endpoint
-    from jesse_paperd.wire.errors import PaperError
 
     endpoint = options.endpoint or default_endpoint()
     autostart = None

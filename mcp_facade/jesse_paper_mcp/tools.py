@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from jesse_paper import protocol as p
 from jesse_paper_mcp.wording import for_toolset
-from jesse_paperd.wire import protocol as p
 
 
 class Tool(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from jesse_paperd.wire.protocol import REQUESTS
+from jesse_paper.protocol import REQUESTS
 
 _TOOL = re.compile(r"\bpaper_[a-z_]+\b")
 #: Sentences, and parts of one that stand for themselves.

@@ -12,8 +12,8 @@ import re
 import statistics
 import time
 
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
 from tests.support.breaking import short_candles
 from tests.support.daemon import Daemon, eventually, running_daemon
 

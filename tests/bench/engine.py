@@ -76,8 +76,8 @@ def backtest_seconds(case: Any, fast: bool) -> tuple[float, int]:
 
 def session_seconds(case: Any, block: int, path: Path | None) -> dict[str, Any]:
     """CPU seconds of a session, committed block by block; by month; private memory. Runs in the worker."""
-    from jesse_paperd.store.journal import Journal
-    from jesse_paperd.trading.engine import Engine
+    from jesse_paperd.engine.engine import Engine
+    from jesse_paperd.records.journal import Journal
     from tests.parity.lab import settings_of, strategy_of
 
     settings, strategy = settings_of(case), strategy_of(case)

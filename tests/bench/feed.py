@@ -20,10 +20,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from jesse_paperd.market.status import CandleClosed, Wish, WishList, decode_event, encode
-from jesse_paperd.store.candle_store import MINUTE
-from jesse_paperd.store.journal import JournalReader
-from jesse_paperd.wire import protocol as wire
+from jesse_paper import protocol as wire
+from jesse_paperd.candles.store import MINUTE
+from jesse_paperd.feed.messages import CandleClosed, Wish, WishList, decode_event, encode
+from jesse_paperd.records.journal import JournalReader
 from tests.fakes.market import random_market
 from tests.support.daemon import Daemon, eventually, running_daemon
 from tests.support.feed import BEGIN, World, in_virtual_time
@@ -65,7 +65,7 @@ def real(markets: int, minutes: int) -> list[float]:
     symbols = [f"C{number}-USDT" for number in range(markets)]
     with tempfile.TemporaryDirectory() as home, stand_in(symbols) as config:
         (Path(home) / "config.toml").write_text(config)
-        command = [sys.executable, "-m", "jesse_paperd.market.feed", "--home", home]
+        command = [sys.executable, "-m", "jesse_paperd.feed.main", "--home", home]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as feed:

@@ -17,7 +17,7 @@ import numpy as np
 from jesse_paperd.analytics.equity import equity_curve
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.analytics.state import LedgerState
-from jesse_paperd.store.journal import JournalReader
+from jesse_paperd.records.journal import JournalReader
 from tests.support.ledgers import BALANCE, MINUTE, THURSDAY, Ledger, Sample, trade
 
 MINUTES, TRADES, NEXT, SEED = 525_600, 10_000, 101, 20260219

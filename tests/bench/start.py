@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 
-from jesse_paperd.wire import protocol as wire
+from jesse_paper import protocol as wire
 from tests.support.daemon import SPOT_CANDLES, eventually, running_daemon
 
 STARTS = 21

@@ -8,7 +8,7 @@ from typing import Any
 
 from mcp import ClientSession
 
-from jesse_paperd.wire import protocol as wire
+from jesse_paper import protocol as wire
 from tests.support.daemon import SPOT_CANDLES, Daemon, Project, eventually, running_daemon
 from tests.support.mcp_client import line_client, text_of, with_client
 

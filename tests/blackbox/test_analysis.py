@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from jesse_paperd.store.candle_file import read_candle_file, write_candle_file
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.figures import money, prices
-from jesse_paperd.wire.rfc3339 import to_ms
+from jesse_paper import protocol as wire
+from jesse_paper.figures import money, prices
+from jesse_paper.rfc3339 import to_ms
+from jesse_paperd.candles.files import read_candle_file, write_candle_file
 from tests.support.daemon import FUTURES_CANDLES, SPOT_CANDLES, Daemon, eventually, running_daemon
 
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
 from tests.support.breaking import PACED, facts_of, start_trading
 from tests.support.daemon import Daemon, eventually, running_daemon
 
@@ -296,7 +296,7 @@ def test_a_restoration_cut_off_at_any_moment_is_done_or_not(tmp_path: Path, daem
 import os
 from pathlib import Path
 from jesse_paperd.app import main
-from jesse_paperd.store.registry import Registry
+from jesse_paperd.records.registry import Registry
 
 moment = Path(os.environ["JESSE_PAPER_HOME"], "moment")
 undisturbed = Registry.restore

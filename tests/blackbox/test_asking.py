@@ -11,9 +11,9 @@ import msgspec
 import pytest
 import zmq
 
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.codec import decode_reply, encode_request
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.codec import decode_reply, encode_request
+from jesse_paper.errors import PaperError
 from tests.support.daemon import (
     EXAMPLES,
     SPOT_CANDLES,

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from jesse_paperd.wire import protocol as wire
+from jesse_paper import protocol as wire
 from tests.support.daemon import Daemon, eventually
 from tests.support.mcp_client import COMMAND, LineClient, line_client
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 import jesse_paperd
+from jesse_paper import protocol as wire
+from jesse_paper.codec import decode_request, encode_reply
+from jesse_paper.errors import PaperError
 from jesse_paperd.cli.doctor import exchange_finding
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.codec import decode_request, encode_reply
-from jesse_paperd.wire.errors import PaperError
 from tests.fakes.fake_daemon import FakeDaemon
 from tests.support.daemon import EXAMPLES, Daemon, Project, eventually, running_daemon
 

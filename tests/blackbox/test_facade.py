@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from mcp import ClientSession, McpError
 
+from jesse_paper import protocol as p
+from jesse_paper.errors import ERRORS, PaperError
 from jesse_paper_mcp.tools import TOOLS
-from jesse_paperd.wire import protocol as p
-from jesse_paperd.wire.errors import ERRORS, PaperError
 from tests.fakes.fake_daemon import FakeDaemon, answering, crashing_at_first, garbage, silent
 from tests.support.mcp_client import call, line_client, text_of, with_client
 

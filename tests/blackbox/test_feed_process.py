@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from jesse_paperd.market.status import (
+from jesse_paperd.candles.store import MINUTE, Candle, CandleReader
+from jesse_paperd.core.layout import Layout
+from jesse_paperd.feed.messages import (
     CandleClosed,
     Event,
     ExchangeState,
@@ -23,8 +25,6 @@ from jesse_paperd.market.status import (
     decode_event,
     encode,
 )
-from jesse_paperd.store.candle_store import MINUTE, Candle, CandleReader
-from jesse_paperd.store.layout import Layout
 from tests.fakes.market import random_market
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +48,7 @@ def stand_in(*arguments: str) -> Iterator[dict[str, object]]:
 class FeedProcess:
     """A feed; every wait is for a line that it writes."""
 
-    def __init__(self, home: Path, *arguments: str, module: str = "jesse_paperd.market.feed") -> None:
+    def __init__(self, home: Path, *arguments: str, module: str = "jesse_paperd.feed.main") -> None:
         command = [sys.executable, "-m", module, "--home", str(home), *arguments]
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jesse_paperd.store.candle_file import HEADER, MOST_BYTES
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.client import DaemonClient
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.client import DaemonClient
+from jesse_paper.errors import PaperError
+from jesse_paperd.candles.files import HEADER, MOST_BYTES
 from tests.support.daemon import Daemon, running_daemon
 
 SECRET = "correct-horse-battery-staple"

@@ -15,14 +15,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from jesse_paperd.market.feed import Feed
-from jesse_paperd.market.jesse_database import JesseDatabase, database_of
-from jesse_paperd.market.status import CandleClosed, FeedProblem, Wish
-from jesse_paperd.store.candle_file import MINUTE, Rows, read_candle_file, write_candle_file
-from jesse_paperd.store.candle_store import CandleStore
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.rfc3339 import to_text
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paper.rfc3339 import to_text
+from jesse_paperd.candles.files import MINUTE, Rows, read_candle_file, write_candle_file
+from jesse_paperd.candles.jesse_database import JesseDatabase, database_of
+from jesse_paperd.candles.store import CandleStore
+from jesse_paperd.feed.main import Feed
+from jesse_paperd.feed.messages import CandleClosed, FeedProblem, Wish
 from tests.blackbox.test_candles import cli
 from tests.blackbox.test_feed_process import FeedProcess, stand_in
 from tests.fakes.event_loops import VirtualTimeLoop

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from jesse_paper import protocol as wire
 from jesse_paper_mcp.tools import TOOLS
-from jesse_paperd.wire import protocol as wire
 from tests.support.breaking import short_candles, start_trading
 from tests.support.daemon import Daemon, eventually
 from tests.support.mcp_client import LineClient, line_client

@@ -10,8 +10,8 @@ import signal
 import pytest
 import zmq
 
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
 from tests.support.daemon import SPOT_CANDLES, Daemon, eventually, running_daemon
 
 SLOW = 60 * 500.0  # 500 candles a second: the example takes most of a minute

@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 
-from jesse_paperd.store.candle_store import MINUTE, CandleReader
-from jesse_paperd.store.journal import JournalReader
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.rfc3339 import to_ms
+from jesse_paper import protocol as wire
+from jesse_paper.rfc3339 import to_ms
+from jesse_paperd.candles.store import MINUTE, CandleReader
+from jesse_paperd.records.journal import JournalReader
 from tests.blackbox.test_feed_process import BTC, ROOT, SPEED, SPOT, stand_in
 from tests.fakes.faults import LAGGING, ROWS
 from tests.fakes.market import random_market
@@ -80,7 +80,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, Ex
         exchange = Exchange(told)
         daemon = Daemon(project.root, f"start_seconds = 1\n{exchange.config}")
         daemon.program = (
-            "import sys; from jesse_paperd.service.feed import FeedKeeper; "
+            "import sys; from jesse_paperd.service.feed_process import FeedKeeper; "
             f"FeedKeeper.PROGRAM = (sys.executable, {fast}); from jesse_paperd.app import main; main()"
         )
         daemon.environment["PYTHONPATH"] = str(ROOT)
@@ -271,8 +271,8 @@ def test_run_paper_follows_the_exchange_without_a_daemon_until_ctrl_c(short_home
         (short_home / "config.toml").write_text(str(told["config"]))
         fast = ("-m", "tests.fakes.fast_feed", "--speed", str(SPEED), "--start", str(start))
         program = (
-            "import sys; from jesse_paperd.service.feed import FeedKeeper; "
-            f"FeedKeeper.PROGRAM = (sys.executable, *{fast}); from jesse_paperd.foreground import main; main()"
+            "import sys; from jesse_paperd.service.feed_process import FeedKeeper; "
+            f"FeedKeeper.PROGRAM = (sys.executable, *{fast}); from jesse_paperd.local.run_paper import main; main()"
         )
         arguments = {"strategy": "DayTrader", "symbol": BTC, "exchange": SPOT, "timeframe": "1m", "warmup_candles": 60}
         task = {"arguments": arguments, "project": str(EXAMPLES), "resolution": "1m", "json": True}

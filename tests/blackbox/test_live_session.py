@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from jesse_paperd.store.candle_store import MINUTE, Candle, CandleReader
-from jesse_paperd.store.journal import JournalReader
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.rfc3339 import to_ms
+from jesse_paper import protocol as wire
+from jesse_paper.rfc3339 import to_ms
+from jesse_paperd.candles.store import MINUTE, Candle, CandleReader
+from jesse_paperd.records.journal import JournalReader
 from tests.blackbox.test_feed_process import BTC, ROOT, SPEED, SPOT, stand_in
 from tests.fakes.market import random_market
 from tests.support.daemon import Daemon, Project, eventually, strategy_source
@@ -31,7 +31,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     with stand_in("--seed", str(SEED), "--speed", str(SPEED), "--start", str(start)) as exchange:
         daemon = Daemon(project.root, str(exchange["config"]))
         daemon.program = (
-            "import sys; from jesse_paperd.service.feed import FeedKeeper; "
+            "import sys; from jesse_paperd.service.feed_process import FeedKeeper; "
             f"FeedKeeper.PROGRAM = (sys.executable, {fast}); from jesse_paperd.app import main; main()"
         )
         daemon.environment["PYTHONPATH"] = str(ROOT)

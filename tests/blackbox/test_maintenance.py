@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paperd.candles.replayed import keep_candle_file
 from jesse_paperd.service.maintenance import Retention
-from jesse_paperd.store.candles import keep_candle_file
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
 from tests.support.breaking import PACED, facts_of, short_candles, start_trading
 from tests.support.daemon import Daemon, eventually, running_daemon
 

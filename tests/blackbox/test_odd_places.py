@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.client import DaemonClient
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.client import DaemonClient
+from jesse_paper.errors import PaperError
 from tests.support.daemon import Daemon, running_daemon
 from tests.support.mcp_client import call, text_of
 

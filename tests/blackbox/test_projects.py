@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
 from tests.support.daemon import Daemon, Project, running_daemon, strategy_source
 
 _NUMBERS = """\

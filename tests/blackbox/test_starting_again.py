@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
 from tests.blackbox.test_feed_process import BTC, SPOT, stand_in
 from tests.blackbox.test_live_faults import Exchange
 from tests.support.at_once import ask_at_once, codes_of

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
 from tests.support.at_once import ask_at_once, codes_of
 from tests.support.breaking import short_candles, start_trading
 from tests.support.daemon import PATIENCE, Daemon, eventually, running_daemon
@@ -286,7 +286,7 @@ import os
 from pathlib import Path
 from jesse_paperd.app import main
 from jesse_paperd.service.manager import SessionManager
-from jesse_paperd.store.registry import Registry
+from jesse_paperd.records.registry import Registry
 
 order = Path(os.environ["JESSE_PAPER_HOME"], "order")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from jesse_paperd.process.identity import identify
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paperd.processes.identity import identify
 from tests.support.breaking import PACED, children, start_trading, zygote_of
 from tests.support.daemon import Daemon, eventually, running_daemon
 

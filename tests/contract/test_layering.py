@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -17,31 +18,39 @@ from tests.support.mcp_client import COMMAND
 ROOT = Path(__file__).resolve().parents[2]
 DAEMON = ROOT / "daemon" / "jesse_paperd"
 FACADE = ROOT / "mcp_facade" / "jesse_paper_mcp"
+CLIENT = ROOT / "client" / "jesse_paper"
 
-#: What each part may import of the rest. A part is a package of the daemon, a module at its top, or the façade.
+#: What each part may import of the rest. A part is a package of the daemon, a module at its top, the public package
+#: or the façade.
 ARROWS: dict[str, set[str]] = {
-    "wire": set(),
-    "process": set(),
-    "store": {"wire"},
-    "analytics": {"store", "wire"},
-    "market": {"store", "wire"},
-    "trading": {"process", "store", "wire"},
-    "config": {"store", "wire"},
-    "service": {"analytics", "config", "market", "process", "store", "wire"},
-    "cli": {"jesse_paper_mcp", "process", "wire"},
-    "jesse_paper_mcp": {"wire"},
+    "jesse_paper": set(),
+    "processes": set(),
+    "core": {"jesse_paper"},
+    "records": {"core", "jesse_paper"},
+    "candles": {"core", "jesse_paper", "records"},
+    "strategies": {"core", "jesse_paper"},
+    "analytics": {"jesse_paper", "records"},
+    "feed": {"candles", "core", "jesse_paper"},
+    "engine": {"core", "jesse_paper", "records"},
+    "session": {"candles", "core", "engine", "jesse_paper", "processes", "records", "strategies"},
+    "verification": {"candles", "core", "engine", "jesse_paper", "processes", "records", "session"},
+    "config": {"core", "jesse_paper"},
+    "service": {"analytics", "candles", "config", "core", "feed", "jesse_paper", "processes", "records", "strategies"},
+    "cli": {"jesse_paper", "jesse_paper_mcp", "processes"},
+    "jesse_paper_mcp": {"jesse_paper"},
 }
 #: These put the parts together and may import all of them.
-ROOTS = {"app", "candle_tool", "foreground"}
+ROOTS = {"app", "fork", "local"}
 
 #: Where the outside world may come in: part → the only packages beside the standard library that it may import.
 OUTSIDE: dict[str, set[str]] = {
-    "wire": {"msgspec", "zmq"},
-    "process": set(),
+    "jesse_paper": {"msgspec", "zmq"},
+    "processes": set(),
     "analytics": {"PIL", "matplotlib", "msgspec", "numpy"},
     "jesse_paper_mcp": {"anyio", "mcp", "msgspec"},
     "cli": {"click", "msgspec", "plotext", "pyarrow", "rich", "textual", "zmq"},
 }
+OURS = ("jesse_paper", "jesse_paperd", "jesse_paper_mcp")
 
 
 def part_of(module: str) -> str:
@@ -51,45 +60,51 @@ def part_of(module: str) -> str:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Every module that a file imports, anywhere in it."""
+    """Every module that a file imports, anywhere in it, for type checking too."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            if node.module == "jesse_paperd":
-                yield from (f"jesse_paperd.{alias.name}" for alias in node.names if alias.name != "__version__")
-            else:
-                yield str(node.module)
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in MODULES else str(node.module)
 
 
 def sources() -> Iterator[tuple[str, Path]]:
     for path in sorted(DAEMON.rglob("*.py")):
         part = path.relative_to(DAEMON).parts[0].removesuffix(".py")
         yield ("" if part == "__init__" else part), path
-    for path in sorted(FACADE.rglob("*.py")):
-        yield "jesse_paper_mcp", path
+    for folder in (CLIENT, FACADE):
+        for path in sorted(folder.rglob("*.py")):
+            yield folder.name, path
 
 
+def dotted(path: Path) -> str:
+    """A file's module."""
+    folder = next(folder for folder in (CLIENT, DAEMON, FACADE) if path.is_relative_to(folder))
+    return ".".join(path.relative_to(folder.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {dotted(path): path for _, path in sources()}
 FILES = [pytest.param(part, path, id=str(path.relative_to(ROOT))) for part, path in sources()]
 
 
 @pytest.mark.parametrize(("part", "path"), FILES)
 def test_a_module_imports_only_what_lies_below_it(part: str, path: Path):
-    ours = {part_of(module) for module in imported(path) if module.split(".")[0] in ("jesse_paperd", "jesse_paper_mcp")}
+    ours = {part_of(module) for module in imported(path) if module.split(".")[0] in OURS}
     assert part in ROOTS or ours - {part, ""} <= ARROWS.get(part, set())
 
 
 @pytest.mark.parametrize(("part", "path"), FILES)
-def test_only_trading_imports_jesse(part: str, path: Path):
-    assert part == "trading" or "jesse" not in {module.split(".")[0] for module in imported(path)}
+def test_only_the_engine_imports_jesse(part: str, path: Path):
+    assert part == "engine" or "jesse" not in {module.split(".")[0] for module in imported(path)}
 
 
 @pytest.mark.parametrize(("part", "path"), [file for file in FILES if file.values[0] in OUTSIDE])
 def test_a_module_needs_no_more_of_the_outside_than_its_part_may(part: str, path: Path):
     packages = {module.split(".")[0] for module in imported(path)}
-    ours = {"jesse_paperd", "jesse_paper_mcp"}
-    assert packages - ours - set(sys.stdlib_module_names) <= OUTSIDE[part]
+    assert packages - set(OURS) - set(sys.stdlib_module_names) <= OUTSIDE[part]
 
 
 def test_only_one_module_knows_the_mcp_sdk():
@@ -97,17 +112,17 @@ def test_only_one_module_knows_the_mcp_sdk():
     assert users == {"sdk.py"}
 
 
-def test_the_arrows_make_no_circle():
-    below: dict[str, set[str]] = {}
+def test_the_imports_of_parts_make_no_circle():
+    graph: dict[str, set[str]] = {}
+    for part, path in sources():
+        lower = {part_of(module) for module in imported(path) if module.split(".")[0] in OURS}
+        graph.setdefault(part, set()).update(lower - {part, ""})
+    assert set(TopologicalSorter(graph).static_order()) >= set(ARROWS)
 
-    def visit(part: str, above: tuple[str, ...]) -> set[str]:
-        assert part not in above
-        if part not in below:
-            below[part] = {each for lower in ARROWS[part] for each in (lower, *visit(lower, (*above, part)))}
-        return below[part]
 
-    for part in ARROWS:
-        visit(part, ())
+def test_the_imports_of_modules_make_no_circle():
+    graph = {name: set(imported(path)) & (MODULES.keys() - {name}) for name, path in MODULES.items()}
+    assert set(TopologicalSorter(graph).static_order()) == MODULES.keys()
 
 
 def test_starting_the_facade_imports_neither_numpy_nor_jesse(tmp_path: Path):

@@ -11,6 +11,9 @@ from typing import Any, get_type_hints
 import jsonschema
 import pytest
 
+from jesse_paper import protocol as p
+from jesse_paper.errors import ERRORS
+from jesse_paper.protocol import REQUESTS
 from jesse_paper_mcp import view
 from jesse_paper_mcp.facade import Facade
 from jesse_paper_mcp.install import CLIENTS
@@ -18,9 +21,6 @@ from jesse_paper_mcp.prompts import PROMPTS
 from jesse_paper_mcp.resources import TEMPLATES
 from jesse_paper_mcp.tools import TOOLS, Tool, select
 from jesse_paperd.service.handlers import Handlers
-from jesse_paperd.wire import protocol as p
-from jesse_paperd.wire.errors import ERRORS
-from jesse_paperd.wire.protocol import REQUESTS
 
 SESSION = {"session_id": ("string", True, None)}
 TIMEFRAMES = ["1m", "5m", "15m", "1h", "4h", "1d"]

@@ -13,9 +13,9 @@ from types import TracebackType
 
 import zmq
 
-from jesse_paperd.wire.codec import BadRequest, Decoded, decode_request, encode_reply, failure
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.protocol import Answer, Sessions
+from jesse_paper.codec import BadRequest, Decoded, decode_request, encode_reply, failure
+from jesse_paper.errors import PaperError
+from jesse_paper.protocol import Answer, Sessions
 
 Behaviour = Callable[[bytes], bytes | None]
 

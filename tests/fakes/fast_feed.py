@@ -12,7 +12,7 @@ import asyncio
 import sys
 import time
 
-from jesse_paperd.market import feed
+from jesse_paperd.feed import main as feed
 from tests.fakes.event_loops import FastLoop
 
 

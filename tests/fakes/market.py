@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from jesse_paperd.store.candle_store import MINUTE, Candle
+from jesse_paperd.candles.store import MINUTE, Candle
 
 
 class Market:

@@ -25,10 +25,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jesse_paperd.process.identity import identify, send_signal, watch
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.client import DaemonClient
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.client import DaemonClient
+from jesse_paper.errors import PaperError
+from jesse_paperd.processes.identity import identify, send_signal, watch
 from tests.fakes.traps.sitecustomize import MOMENTS
 from tests.support.breaking import children, facts_of, short_candles
 from tests.support.daemon import FUTURES_CANDLES, ROOT, SPOT_CANDLES, Daemon

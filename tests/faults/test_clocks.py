@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-from jesse_paperd.wire import protocol as wire
+from jesse_paper import protocol as wire
 from tests.support.breaking import IMPATIENT, PACED, assert_nothing_was_lost, short_candles, start_trading
 from tests.support.daemon import ROOT, Daemon, eventually
 

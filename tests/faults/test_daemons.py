@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 import zmq
 
-from jesse_paperd.process import lease
-from jesse_paperd.process.identity import identify
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.client import Curve, DaemonClient
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.client import Curve, DaemonClient
+from jesse_paper.errors import PaperError
+from jesse_paperd.processes import lease
+from jesse_paperd.processes.identity import identify
 from tests.support.breaking import IMPATIENT, PACED, start_trading
 from tests.support.daemon import Daemon, eventually, running_daemon
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from jesse_paperd.store.candles import keep_candle_file
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paperd.candles.replayed import keep_candle_file
 from tests.support.breaking import (
     IMPATIENT,
     assert_nothing_was_lost,

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from jesse_paperd.store.journal import JournalReader
-from jesse_paperd.wire import protocol as wire
+from jesse_paper import protocol as wire
+from jesse_paperd.records.journal import JournalReader
 from tests.support.breaking import IMPATIENT
 from tests.support.daemon import ROOT, Daemon, Project, eventually, strategy_source
 

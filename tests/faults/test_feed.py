@@ -9,9 +9,9 @@ from typing import Any
 import ccxt.async_support as ccxt
 import pytest
 
-from jesse_paperd.market.config import ExchangeSettings
-from jesse_paperd.market.status import FeedProblem
-from jesse_paperd.store.candle_store import MINUTE, CandleReader, Gap
+from jesse_paperd.candles.store import MINUTE, CandleReader, Gap
+from jesse_paperd.feed.messages import FeedProblem
+from jesse_paperd.feed.settings import ExchangeSettings
 from tests.fakes.faults import LAGGING, ROWS, Fault
 from tests.fakes.market import random_market
 from tests.support.feed import BEGIN, World, in_virtual_time

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from jesse_paperd.process import lease
-from jesse_paperd.process.identity import Identity, identify, send_signal, watch
-from jesse_paperd.process.lease import Lease, LeaseHeld
-from jesse_paperd.process.restart import Backoff
+from jesse_paperd.processes import lease
+from jesse_paperd.processes.identity import Identity, identify, send_signal, watch
+from jesse_paperd.processes.lease import Lease, LeaseHeld
+from jesse_paperd.processes.restart import Backoff
 
-_HOLD = "import sys; from jesse_paperd.process.lease import Lease; from pathlib import Path; "
+_HOLD = "import sys; from jesse_paperd.processes.lease import Lease; from pathlib import Path; "
 _HOLD += "held = Lease(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
 
 #: Takes the lease, leaves a child that lives on, and dies.
 _FORK = """
 import os, signal, sys
 from pathlib import Path
-from jesse_paperd.process.lease import Lease
+from jesse_paperd.processes.lease import Lease
 held = Lease(Path(sys.argv[1]))
 child = os.fork()
 if child == 0:

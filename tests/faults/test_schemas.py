@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from jesse_paperd.store import journal
-from jesse_paperd.store.sqlite import open_reader, open_writer, schema_version
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper.errors import PaperError
+from jesse_paperd.core.sqlite import open_reader, open_writer, schema_version
+from jesse_paperd.records import journal
 from tests.support.breaking import IMPATIENT, PACED, facts_of, frozen, start_trading, waits, zygote_of
 from tests.support.daemon import ROOT, Daemon, eventually, running_daemon
 

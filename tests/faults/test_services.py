@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
 from tests.support.breaking import PACED, start_trading
 from tests.support.daemon import EXAMPLES, ROOT, Daemon, eventually
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
 from tests.support.breaking import PACED, children, facts_of, frozen, short_candles, start_trading, zygote_of
 from tests.support.daemon import Daemon, Project, eventually, running_daemon, strategy_source
 

@@ -30,10 +30,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from jesse_paperd.process.identity import identify, state
-from jesse_paperd.store.journal import JournalReader
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paperd.processes.identity import identify, state
+from jesse_paperd.records.journal import JournalReader
 from tests.support.breaking import IMPATIENT, assert_nothing_was_lost, start_trading, zygote_of
 from tests.support.daemon import Daemon, eventually, running_daemon
 from tests.support.mcp_client import LineClient, line_client

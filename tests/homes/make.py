@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 import jesse_paperd
-from jesse_paperd.wire import protocol as wire
+from jesse_paper import protocol as wire
 from tests.blackbox.test_feed_process import BTC, SPEED, SPOT, stand_in
 from tests.homes.questions import LIVE_SEED, answers_of, fast_feed_program, write_project
 from tests.support.daemon import FUTURES_CANDLES, ROOT, SPOT_CANDLES, Daemon, eventually

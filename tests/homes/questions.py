@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from jesse_paperd.wire import protocol as wire
+from jesse_paper import protocol as wire
 from tests.blackbox.test_feed_process import SPEED
 from tests.support.daemon import EXAMPLES, Daemon, Project, strategy_source
 
@@ -41,7 +41,7 @@ def fast_feed_program(start: int) -> str:
     """A daemon whose feed runs on a fast clock that shows `start` (milliseconds) when it begins."""
     fast = f"'-m', 'tests.fakes.fast_feed', '--speed', '{SPEED}', '--start', '{start}'"
     return (
-        "import sys; from jesse_paperd.service.feed import FeedKeeper; "
+        "import sys; from jesse_paperd.service.feed_process import FeedKeeper; "
         f"FeedKeeper.PROGRAM = (sys.executable, {fast}); from jesse_paperd.app import main; main()"
     )
 

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
 from tests.blackbox.test_feed_process import SPEED, stand_in
 from tests.homes.questions import LIVE_SEED, answers_of, fast_feed_program, write_project
 from tests.support.daemon import ROOT, Daemon, eventually

@@ -17,11 +17,11 @@ from jesse.modes import backtest_mode
 from jesse.research import backtest
 from jesse.store import store
 
-from jesse_paperd.store.journal import Facts, Progress, TradeRow
-from jesse_paperd.trading import jesse_core
-from jesse_paperd.trading.engine import Engine, EngineSettings
-from jesse_paperd.trading.strategy import _strategy_of, load_strategy, paper_class
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper.errors import PaperError
+from jesse_paperd.engine.engine import Engine, EngineSettings
+from jesse_paperd.engine.jesse import core as jesse_core
+from jesse_paperd.engine.strategy import _strategy_of, load_strategy, paper_class
+from jesse_paperd.records.journal import Facts, Progress, TradeRow
 from tests.parity.candles import Rows
 from tests.parity.case import Case, Outcome, Verdict
 

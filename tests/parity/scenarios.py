@@ -15,13 +15,13 @@ from jesse.modes import backtest_mode
 from jesse.services import candle_service, order_service
 from jesse.store import store
 
-from jesse_paperd.store.journal import Facts, Journal, JournalReader, Outcome, Progress
-from jesse_paperd.trading import jesse_core
-from jesse_paperd.trading.engine import Engine
-from jesse_paperd.trading.replay_check import ReplayCheck
-from jesse_paperd.trading.strategy import load_strategy
-from jesse_paperd.trading.verify import verify
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper.errors import PaperError
+from jesse_paperd.engine.engine import Engine
+from jesse_paperd.engine.jesse import core as jesse_core
+from jesse_paperd.engine.strategy import load_strategy
+from jesse_paperd.records.journal import Facts, Journal, JournalReader, Outcome, Progress
+from jesse_paperd.session.replay_check import ReplayCheck
+from jesse_paperd.verification.rerun import verify
 from tests.parity.candles import MINUTE, Rows
 from tests.parity.case import Case
 from tests.parity.lab import add_facts, reference, session, settings_of, strategy_of

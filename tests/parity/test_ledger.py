@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jesse_paperd.store.journal import Facts
+from jesse_paperd.records.journal import Facts
 from tests.parity.candles import MINUTE
 from tests.parity.case import Case
 from tests.parity.gamblers import dense, sparse

@@ -66,8 +66,8 @@ def test_hyperparameters_override_the_defaults_and_must_exist(jesse: Worker) -> 
 
 
 def test_another_version_of_jesse_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from jesse_paperd.trading import jesse_version
-    from jesse_paperd.wire.errors import PaperError
+    from jesse_paper.errors import PaperError
+    from jesse_paperd.engine.jesse import version as jesse_version
 
     jesse_version.require_jesse()
     monkeypatch.setattr(jesse_version, "version", lambda _name: "3.6.0")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import zmq
 
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.codec import encode_request
+from jesse_paper import protocol as wire
+from jesse_paper.codec import encode_request
 from tests.support.daemon import PATIENCE, Daemon
 
 _decode = msgspec.msgpack.Decoder(wire.ReplyEnvelope).decode

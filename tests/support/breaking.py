@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jesse_paperd.wire import protocol as wire
+from jesse_paper import protocol as wire
 from tests.support.daemon import SPOT_CANDLES, Daemon, eventually
 
 #: Restarts follow within a second and are not given up for hundreds of deaths.

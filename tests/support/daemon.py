@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jesse_paperd.process import lease
-from jesse_paperd.process.identity import send_signal, watch
-from jesse_paperd.store.layout import Layout
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.client import DaemonClient
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.client import DaemonClient
+from jesse_paper.errors import PaperError
+from jesse_paperd.core.layout import Layout
+from jesse_paperd.processes import lease
+from jesse_paperd.processes.identity import send_signal, watch
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from jesse_paperd.market.config import ExchangeSettings
-from jesse_paperd.market.feed import TICK, Feed
-from jesse_paperd.market.status import CandleClosed, Event, ExchangeState, MarketState, Wish, WishList
-from jesse_paperd.store.candle_store import MINUTE, Candle, CandleReader
-from jesse_paperd.store.layout import Layout
+from jesse_paperd.candles.store import MINUTE, Candle, CandleReader
+from jesse_paperd.core.layout import Layout
+from jesse_paperd.feed.main import TICK, Feed
+from jesse_paperd.feed.messages import CandleClosed, Event, ExchangeState, MarketState, Wish, WishList
+from jesse_paperd.feed.settings import ExchangeSettings
 from tests.fakes.dialects import DIALECTS
 from tests.fakes.event_loops import VirtualTimeLoop
 from tests.fakes.exchange_server import ExchangeServer

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 
 from jesse_paperd.analytics.state import LedgerState
-from jesse_paperd.store.journal import EquityRun, Facts, Journal, JournalReader, Progress, TradeRow
+from jesse_paperd.records.journal import EquityRun, Facts, Journal, JournalReader, Progress, TradeRow
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 THURSDAY = 1_767_225_600_000  # 2026-01-01T00:00:00Z

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import msgspec
 
-from jesse_paperd.store.journal import JournalReader, Progress
-from jesse_paperd.store.layout import Layout, SessionFiles
-from jesse_paperd.store.registry import Intents
-from jesse_paperd.trading import session as session_module
-from jesse_paperd.trading.output import Output
-from jesse_paperd.trading.session import Session
+from jesse_paperd.core.layout import Layout, SessionFiles
+from jesse_paperd.engine.output import Output
+from jesse_paperd.records.journal import JournalReader, Progress
+from jesse_paperd.records.registry import Intents
+from jesse_paperd.session import main as session_module
+from jesse_paperd.session.main import Session
 
 _MINUTE = 60_000
 

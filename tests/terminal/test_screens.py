@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jesse_paperd.wire import protocol as wire
+from jesse_paper import protocol as wire
 from tests.fakes.fake_daemon import FakeDaemon, answering
 from tests.support.daemon import Daemon, eventually
 from tests.support.terminal import Terminal, needs_tmux

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jesse_paperd.store.candle_file import MINUTE, SUFFIXES, Rows, read_candle_file, write_candle_file
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper.errors import PaperError
+from jesse_paperd.candles.files import MINUTE, SUFFIXES, Rows, read_candle_file, write_candle_file
 
 START = 1_735_689_600_000
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jesse_paperd.store import candle_import
-from jesse_paperd.store.candle_import import import_candles
-from jesse_paperd.store.candle_store import MINUTE, CandleReader, CandleStore
+from jesse_paperd.candles import importing as candle_import
+from jesse_paperd.candles.importing import import_candles
+from jesse_paperd.candles.store import MINUTE, CandleReader, CandleStore
 from tests.unit.test_candle_file import random_rows
 
 BTC, SPOT = "BTC-USDT", "Binance Spot"

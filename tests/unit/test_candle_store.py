@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jesse_paperd.store.candle_file import Rows
-from jesse_paperd.store.candle_store import MINUTE, Candle, CandleReader, CandleStore, Gap
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper.errors import PaperError
+from jesse_paperd.candles.files import Rows
+from jesse_paperd.candles.store import MINUTE, Candle, CandleReader, CandleStore, Gap
 
 START = 1_735_689_600_000
 BTC = "BTC-USDT"
@@ -113,7 +113,7 @@ def test_two_that_make_a_store_at_once_and_write_to_it_lose_nothing(path: Path) 
 import sys
 from pathlib import Path
 import numpy as np
-from jesse_paperd.store.candle_store import Candle, CandleStore
+from jesse_paperd.candles.store import Candle, CandleStore
 path, start, odd = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 sys.stdin.readline()
 store = CandleStore(path)

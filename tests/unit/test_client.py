@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import zmq
 
-from jesse_paperd.wire import protocol as p
-from jesse_paperd.wire.client import KEY_VARIABLES, Curve, DaemonClient
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as p
+from jesse_paper.client import KEY_VARIABLES, Curve, DaemonClient
+from jesse_paper.errors import PaperError
 from tests.fakes.fake_daemon import (
     FakeDaemon,
     always_crashing,
@@ -197,9 +197,9 @@ def test_without_a_free_descriptor_nothing_was_done(endpoint: str):
     """In a process of its own, which has none left."""
     program = (
         "import sys\n"
-        "from jesse_paperd.wire.client import DaemonClient\n"
-        "from jesse_paperd.wire.errors import PaperError\n"
-        "from jesse_paperd.wire.protocol import PaperStop\n"
+        "from jesse_paper.client import DaemonClient\n"
+        "from jesse_paper.errors import PaperError\n"
+        "from jesse_paper.protocol import PaperStop\n"
         "client = DaemonClient(sys.argv[1])\n"
         "client._context.set(1, 1)\n"  # ZMQ_IO_THREADS; sockets come later
         "client._context.set(2, 1)\n"  # ZMQ_MAX_SOCKETS: what a socket beyond it fails with is EMFILE

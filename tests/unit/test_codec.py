@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jesse_paperd.wire import protocol as p
-from jesse_paperd.wire.codec import BadRequest, decode_reply, decode_request, encode_reply, encode_request, failure
-from jesse_paperd.wire.errors import ERRORS, PaperError
+from jesse_paper import protocol as p
+from jesse_paper.codec import BadRequest, decode_reply, decode_request, encode_reply, encode_request, failure
+from jesse_paper.errors import ERRORS, PaperError
 
 ENCODERS = pytest.mark.parametrize("encode", [msgspec.json.encode, msgspec.msgpack.encode], ids=["json", "msgpack"])
 

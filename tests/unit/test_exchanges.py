@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jesse_paperd.market.exchanges import EXCHANGES, resolve
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper.errors import PaperError
+from jesse_paperd.feed.exchanges import EXCHANGES, resolve
 
 
 @pytest.mark.parametrize(("leverage", "name"), [(1, "Binance Spot"), (2, "Binance Perpetual Futures")])
@@ -97,6 +97,6 @@ def test_the_table_says_what_jesse_says(tmp_path: Path) -> None:
 
 
 def test_names_and_messages_are_known_without_loading_ccxt() -> None:
-    ask = "import sys, jesse_paperd.market.exchanges, jesse_paperd.market.status; print(*sys.modules)"
+    ask = "import sys, jesse_paperd.feed.exchanges, jesse_paperd.feed.messages; print(*sys.modules)"
     answer = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
     assert {"ccxt", "aiohttp", "numpy", "jesse"}.isdisjoint(answer.stdout.split())

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jesse_paperd.market.config import ExchangeSettings, read, settings_of
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper.errors import PaperError
+from jesse_paperd.feed.settings import ExchangeSettings, read, settings_of
 
 
 def load(file: Path) -> dict[str, ExchangeSettings]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jesse_paperd.wire.figures import money, moneys, price, prices, ticks
+from jesse_paper.figures import money, moneys, price, prices, ticks
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import pytest
 
-from jesse_paperd.market.clock import VenueClock
-from jesse_paperd.market.gate import IN_FLIGHT, PATIENCE, Failure, Gate, SourceError, backoff
-from jesse_paperd.market.limits import LIMITS, SHARE
+from jesse_paperd.feed.clock import VenueClock
+from jesse_paperd.feed.gate import IN_FLIGHT, PATIENCE, Failure, Gate, SourceError, backoff
+from jesse_paperd.feed.limits import LIMITS, SHARE
 from tests.fakes.event_loops import VirtualTimeLoop
 
 T = TypeVar("T")

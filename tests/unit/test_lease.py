@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from weakref import ref
 
-from jesse_paperd.process.lease import Lease
+from jesse_paperd.processes.lease import Lease
 
 
 def test_a_released_lease_is_forgotten(tmp_path: Path) -> None:

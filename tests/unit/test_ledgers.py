@@ -6,9 +6,9 @@ import os
 import threading
 from pathlib import Path
 
-from jesse_paperd.service.ledgers import Ledgers
-from jesse_paperd.store.journal import Facts, Journal, Progress
-from jesse_paperd.store.layout import Layout
+from jesse_paperd.core.layout import Layout
+from jesse_paperd.records.journal import Facts, Journal, Progress
+from jesse_paperd.service.journals import Ledgers
 
 
 def journal(layout: Layout, session_id: str, candles: int) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from jesse_paper.errors import PaperError
 from jesse_paper_mcp.install import CLIENTS, NAME, config_file, install, snippet
 from jesse_paperd.cli import main
-from jesse_paperd.wire.errors import PaperError
 
 EVERY_CLIENT = pytest.mark.parametrize("client", CLIENTS)
 

@@ -7,7 +7,7 @@ import pytest
 from jesse_paperd.analytics.equity import equity_curve
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.analytics.state import LedgerState
-from jesse_paperd.store.journal import JournalReader
+from jesse_paperd.records.journal import JournalReader
 from tests.support.ledgers import BALANCE, MINUTE, THURSDAY, Ledger, Sample, trade
 
 MINUTES = 60_000

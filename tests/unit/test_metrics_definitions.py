@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
-from jesse_paperd.wire.definitions import DEFINITIONS, REASONS, VERSION, markdown
-from jesse_paperd.wire.protocol import Metrics, Undefined
+from jesse_paper.metric_definitions import DEFINITIONS, REASONS, VERSION, markdown
+from jesse_paper.protocol import Metrics, Undefined
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 
@@ -22,5 +22,5 @@ def test_every_reason_of_the_wire_is_explained_and_used():
 
 def test_the_document_has_the_definitions_of_the_code():
     text = DOCUMENT.read_text()
-    assert markdown() in text, "run: python -m jesse_paperd.wire.definitions, and paste it into docs/metrics.md"
+    assert markdown() in text, "run: python -m jesse_paper.metric_definitions, and paste it into docs/metrics.md"
     assert f"(`definition`, now {VERSION})" in text

@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
+from jesse_paper.protocol import Metrics
 from jesse_paperd.analytics.metrics import metrics_of
-from jesse_paperd.store.journal import EquityRun
-from jesse_paperd.wire.protocol import Metrics
+from jesse_paperd.records.journal import EquityRun
 from tests.support.ledgers import BALANCE, DAY, HOUR, MINUTE, THURSDAY, Ledger, Sample, daily, hourly, trade
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jesse_paper.metric_definitions import DEFINITIONS
 from jesse_paperd.analytics.equity import RESOLUTIONS, equity_curve
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.analytics.state import LedgerState
-from jesse_paperd.store.journal import EquityRun, JournalReader
-from jesse_paperd.wire.definitions import DEFINITIONS
+from jesse_paperd.records.journal import EquityRun, JournalReader
 from tests.support.ledgers import (
     BALANCE,
     DAY,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from jesse_paperd.store.registry import Registry, _first_digest
-from jesse_paperd.store.spec import SessionSpec
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paperd.records.registry import Registry, _first_digest
+from jesse_paperd.records.spec import SessionSpec
 
 START = wire.PaperStart(strategy="S", symbol="BTC-USDT", hyperparameters={"fast": 5})
 STARTED = wire.Started(

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jesse_paper.metric_definitions import DEFINITIONS
+from jesse_paper.rfc3339 import to_ms
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.analytics.report import Subject, report_html
 from jesse_paperd.analytics.report.months import monthly_returns
 from jesse_paperd.analytics.report.sections import histogram
-from jesse_paperd.store.journal import Facts, Journal, JournalReader, Outcome, Progress
-from jesse_paperd.wire.definitions import DEFINITIONS
-from jesse_paperd.wire.rfc3339 import to_ms
+from jesse_paperd.records.journal import Facts, Journal, JournalReader, Outcome, Progress
 from tests.support.ledgers import BALANCE, DAY, HOUR, MINUTE, THURSDAY, Ledger, Sample, daily, hourly, trade
 
 SUBJECT = Subject(

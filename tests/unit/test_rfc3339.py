@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jesse_paperd.wire.rfc3339 import to_ms, to_text
+from jesse_paper.rfc3339 import to_ms, to_text
 
 
 def test_times_are_written_in_whole_seconds():

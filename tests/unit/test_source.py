@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from jesse_paperd.market.clock import VenueClock
-from jesse_paperd.market.config import ExchangeSettings
-from jesse_paperd.market.exchanges import EXCHANGES
-from jesse_paperd.market.limits import LIMITS
-from jesse_paperd.market.source import CcxtSource
+from jesse_paperd.feed.clock import VenueClock
+from jesse_paperd.feed.exchange import CcxtSource
+from jesse_paperd.feed.exchanges import EXCHANGES
+from jesse_paperd.feed.limits import LIMITS
+from jesse_paperd.feed.settings import ExchangeSettings
 
 LIVE = [exchange.name for exchange in EXCHANGES.values() if exchange.live]
 ELSEWHERE = "http://127.0.0.1:9"

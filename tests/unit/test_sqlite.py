@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jesse_paperd.store.candle_store import Candle, CandleStore
-from jesse_paperd.store.journal import Facts, Journal, JournalReader, Progress
-from jesse_paperd.store.sqlite import open_writer, transaction
+from jesse_paperd.candles.store import Candle, CandleStore
+from jesse_paperd.core.sqlite import open_writer, transaction
+from jesse_paperd.records.journal import Facts, Journal, JournalReader, Progress
 
 SCHEMA = "CREATE TABLE t (n INTEGER PRIMARY KEY)"
 

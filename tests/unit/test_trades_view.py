@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from jesse_paperd.analytics.trades import trade_of, trade_page
-from jesse_paperd.store.journal import JournalReader
+from jesse_paperd.records.journal import JournalReader
 from tests.support.ledgers import Ledger, trade
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jesse_paperd.wire import protocol as p
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.validation import parse
+from jesse_paper import protocol as p
+from jesse_paper.errors import PaperError
+from jesse_paper.validation import parse
 
 START = {"strategy": "SMACrossover", "symbol": "BTC-USDT"}
 

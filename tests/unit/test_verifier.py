@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from jesse_paperd.config import Limits
-from jesse_paperd.process.zygote import Zygote
+from jesse_paperd.core.layout import Layout
+from jesse_paperd.processes.zygote import Zygote
+from jesse_paperd.records.journal import Facts, Journal, Progress
 from jesse_paperd.service import verification
 from jesse_paperd.service.verification import Verifier
-from jesse_paperd.store.journal import Facts, Journal, Progress
-from jesse_paperd.store.layout import Layout
 from tests.support.daemon import ROOT
 
 

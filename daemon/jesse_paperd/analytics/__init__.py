@@ -2,7 +2,7 @@
 
 Everything here is a pure function of a journal and of the session's starting balance:
 
-    store.journal ──► state ──┬─► metrics ◄── ratios        (what each means: wire/definitions.py)
+    store.journal ──► state ──┬─► metrics ◄── ratios        (what each means: jesse_paper/metric_definitions.py)
                      │        ├─► equity
         path  ───────┤        └─► compare, chart, report
         tally ───────┘

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from jesse_paper.figures import money, ticks
 from jesse_paperd.analytics.equity import EquityCurve, equity_curve, finest_resolution
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.analytics.path import Floats, Times
 from jesse_paperd.analytics.state import LedgerState
-from jesse_paperd.store.journal import TradeRow
-from jesse_paperd.wire.figures import money, ticks
+from jesse_paperd.records.journal import TradeRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

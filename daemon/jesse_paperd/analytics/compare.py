@@ -7,11 +7,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from jesse_paper.protocol import Metrics
 from jesse_paperd.analytics.metrics import DAILY_FROM, metrics_of
 from jesse_paperd.analytics.path import Floats
 from jesse_paperd.analytics.ratios import MINIMUM
 from jesse_paperd.analytics.state import Interval, LedgerState, Standing
-from jesse_paperd.wire.protocol import Metrics
 
 
 class Comparison(NamedTuple):

@@ -10,10 +10,10 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 
+from jesse_paper.protocol import EquityPoint, Resolution
+from jesse_paper.rfc3339 import to_text
 from jesse_paperd.analytics.path import DAY, HOUR, MINUTE, Floats, Times
 from jesse_paperd.analytics.state import LedgerState
-from jesse_paperd.wire.protocol import EquityPoint, Resolution
-from jesse_paperd.wire.rfc3339 import to_text
 
 _UNITS = {"m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 RESOLUTIONS: dict[str, int] = {name: int(name[:-1]) * _UNITS[name[-1]] for name in get_args(Resolution)}

@@ -1,6 +1,6 @@
 """A session's metrics: one function for status, stop, `paper_get_metrics`, `run-paper` and reports.
 
-What each number means stands in wire/definitions.py.
+What each number means stands in jesse_paper/metric_definitions.py.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
+from jesse_paper.metric_definitions import VERSION
+from jesse_paper.protocol import Metrics, Undefined
+from jesse_paper.rfc3339 import to_text
 from jesse_paperd.analytics.path import DAY, HOUR, EquityPath
 from jesse_paperd.analytics.state import PERIODS, Interval, Standing
-from jesse_paperd.wire.definitions import VERSION
-from jesse_paperd.wire.protocol import Metrics, Undefined
-from jesse_paperd.wire.rfc3339 import to_text
 
 DAILY_FROM = 30
 """Daily returns from which `auto` prefers them; in days, the least time that is annualised by compounding."""

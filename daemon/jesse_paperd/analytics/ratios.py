@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jesse_paper.protocol import Undefined
 from jesse_paperd.analytics.path import Floats
-from jesse_paperd.wire.protocol import Undefined
 
 MINIMUM = 10
 """Fewer returns than this say nothing: `insufficient_samples`."""

@@ -13,7 +13,7 @@ import numpy as np
 from jesse_paperd.analytics.path import HOUR, MINUTE, EquityPath, Floats, Run
 from jesse_paperd.analytics.ratios import Ratios, ratios_of, returns_of
 from jesse_paperd.analytics.tally import TradeTally
-from jesse_paperd.store.journal import JournalReader, TradeRow
+from jesse_paperd.records.journal import JournalReader, TradeRow
 
 Interval = Literal["1h", "1d"]
 

@@ -5,7 +5,7 @@ Sums are taken in the order of closing, so that they are the same however the tr
 
 from __future__ import annotations
 
-from jesse_paperd.store.journal import TradeRow
+from jesse_paperd.records.journal import TradeRow
 
 
 class TradeTally:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from jesse_paper.protocol import Trade
+from jesse_paper.rfc3339 import to_text
 from jesse_paperd.analytics.path import MINUTE
-from jesse_paperd.store.journal import JournalReader, TradeRow
-from jesse_paperd.wire.protocol import Trade
-from jesse_paperd.wire.rfc3339 import to_text
+from jesse_paperd.records.journal import JournalReader, TradeRow
 
 
 def trade_of(row: TradeRow) -> Trade:

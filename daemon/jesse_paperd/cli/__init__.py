@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import click
 
 import jesse_paperd
+from jesse_paper.errors import PaperError
 from jesse_paperd.cli import (
     analysis,
     candles,
@@ -32,7 +33,6 @@ from jesse_paperd.cli import (
     starting,
 )
 from jesse_paperd.cli.failing import fail
-from jesse_paperd.wire.errors import PaperError
 
 #: What the shell reports of a program that Ctrl-C ended.
 _INTERRUPTED = 130

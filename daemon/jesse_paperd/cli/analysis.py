@@ -12,14 +12,14 @@ import click
 import msgspec
 from msgspec import inspect
 
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paper.rfc3339 import to_ms
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions
 from jesse_paperd.cli.progress import waiting
 from jesse_paperd.cli.sessions import in_its_unit, session_argument
 from jesse_paperd.cli.tables import table
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.rfc3339 import to_ms
 
 _PAGE = 1000
 

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from jesse_paperd.wire.client import DaemonClient
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.protocol import Operation
-from jesse_paperd.wire.validation import parse
+from jesse_paper.client import DaemonClient
+from jesse_paper.errors import PaperError
+from jesse_paper.protocol import Operation
+from jesse_paper.validation import parse
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

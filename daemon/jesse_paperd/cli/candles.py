@@ -12,10 +12,10 @@ from typing import Any
 import click
 import msgspec
 
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paper.validation import parse
 from jesse_paperd.cli.asking import json_option
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.validation import parse
 
 exchange_option = click.option("--exchange", "-e", help="Jesse's name of it, such as 'Binance Spot'.")
 symbol_option = click.option("--symbol", "-s", help="The pair, such as BTC-USDT.")
@@ -105,4 +105,4 @@ def _run(task: dict[str, Any]) -> None:
         raise PaperError("engine_unavailable", "the candle store needs numpy", "pip install 'jesse-paper[engine]'")
     # A client imports nothing that reads the store: that is a program of its own, as run-paper's is.
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "jesse_paperd.candle_tool", json.dumps(task)])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "jesse_paperd.local.candle_tool", json.dumps(task)])

@@ -7,9 +7,9 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
 from jesse_paperd.cli.asking import ask
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
 
 #: Somebody waits with a finger on the Tab key.
 _SECONDS = 1.0

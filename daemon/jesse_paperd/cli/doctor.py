@@ -20,12 +20,12 @@ import click
 import msgspec
 
 import jesse_paperd
+from jesse_paper import protocol as wire
+from jesse_paper.endpoint import default_endpoint, default_home
+from jesse_paper.errors import PaperError
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.service_state import service_state
 from jesse_paperd.cli.tables import Styled, table, unwell
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.endpoint import default_endpoint, default_home
-from jesse_paperd.wire.errors import PaperError
 
 _CLOCK_TOLERANCE_MS = 1000
 #: The exchange that is asked for by default, to see whether the network is there when no session says so.

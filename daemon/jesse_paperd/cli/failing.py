@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import msgspec
 
-from jesse_paperd.wire.errors import PaperError
+from jesse_paper.errors import PaperError
 
 #: The daemon's words are for all its clients, and name the tools: these are the commands that do the same.
 COMMANDS = {

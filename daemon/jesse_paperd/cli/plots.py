@@ -6,8 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.figures import ticks
+from jesse_paper import protocol as wire
+from jesse_paper.figures import ticks
 
 _HEIGHT = 25
 _PIPED_WIDTH = 110

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from jesse_paper import protocol as wire
 from jesse_paperd.cli.asking import ask_patiently
-from jesse_paperd.wire import protocol as wire
 
 #: Shows (what is done, how much of it, of how much, a word to go with it).
 Show = Callable[[str, float, float | None, str], None]

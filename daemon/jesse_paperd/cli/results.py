@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paper.metric_definitions import DEFINITIONS
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions
 from jesse_paperd.cli.plots import plot_equity
 from jesse_paperd.cli.sessions import session_argument, show_metrics
 from jesse_paperd.cli.tables import amounts, change, minute, results, table
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.definitions import DEFINITIONS
-from jesse_paperd.wire.errors import PaperError
 
 
 @click.command()

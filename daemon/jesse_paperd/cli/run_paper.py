@@ -11,11 +11,11 @@ from typing import Any
 import click
 import msgspec
 
+from jesse_paper import protocol as wire
+from jesse_paper.validation import parse
 from jesse_paperd.cli.asking import json_option
 from jesse_paperd.cli.starting import trading_arguments, trading_options
-from jesse_paperd.process.engine_environment import ENGINE_ENVIRONMENT
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.validation import parse
+from jesse_paperd.processes.engine_environment import ENGINE_ENVIRONMENT
 
 
 @click.command("run-paper", short_help="Trade one session here, without a daemon.")
@@ -46,6 +46,6 @@ def run_paper(as_json: bool, project: str | None, resolution: str, **values: Any
         "json": as_json,
     }
     # -P: a module that lies in the working directory is none of ours.
-    program = [sys.executable, "-P", "-m", "jesse_paperd.foreground", json.dumps(task)]
+    program = [sys.executable, "-P", "-m", "jesse_paperd.local.run_paper", json.dumps(task)]
     sys.stdout.flush()
     os.execve(sys.executable, program, {**os.environ, **ENGINE_ENVIRONMENT})

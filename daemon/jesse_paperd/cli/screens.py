@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
 from jesse_paperd.cli.asking import ask
 from jesse_paperd.cli.completion import complete_sessions
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
 
 
 @click.command()

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
+from jesse_paper.endpoint import default_home
+from jesse_paper.errors import PaperError
 from jesse_paperd.cli.asking import json_option, print_json
-from jesse_paperd.wire.endpoint import default_home
-from jesse_paperd.wire.errors import PaperError
 
 _SYSTEMD = """\
 # Written by: jesse-paper service install --systemd. Every setting that is not systemd's default says why.

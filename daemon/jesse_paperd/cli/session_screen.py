@@ -7,12 +7,12 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paper.figures import money, price
 from jesse_paperd.cli.asking import ask
 from jesse_paperd.cli.plots import draw_equity
 from jesse_paperd.cli.tables import Styled, change, fall, minute, state
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.figures import money, price
 
 REFRESH_SECONDS = 1.0
 _ASK_SECONDS = 5.0

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
+from jesse_paper import protocol as wire
+from jesse_paper.figures import money
+from jesse_paper.metric_definitions import DEFINITIONS, REASONS
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions
 from jesse_paperd.cli.progress import waiting
 from jesse_paperd.cli.tables import Styled, amounts, change, fall, minute, pairs, percent, plain, results, state, table
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.definitions import DEFINITIONS, REASONS
-from jesse_paperd.wire.figures import money
 
 session_argument = click.argument("session_id", metavar="SESSION", shell_complete=complete_sessions)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 import zmq
 
+from jesse_paper import protocol as wire
+from jesse_paper.endpoint import default_home
+from jesse_paper.errors import PaperError
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.doctor import configuration_finding
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.endpoint import default_home
-from jesse_paperd.wire.errors import PaperError
 
 _CONFIG = """\
 # The daemon's configuration. What is commented out shows the default; docs/operations.md explains each.

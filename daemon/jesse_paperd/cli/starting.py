@@ -9,13 +9,13 @@ from typing import Any, NoReturn
 
 import click
 
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paper.figures import money
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions, complete_strategies
 from jesse_paperd.cli.progress import ENDED, follow, waiting
 from jesse_paperd.cli.tables import pairs, percent, state
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.figures import money
 
 follow_option = click.option(
     "--follow/--no-follow",

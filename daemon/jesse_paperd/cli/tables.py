@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from jesse_paperd.wire.figures import moneys, price, prices
+from jesse_paper.figures import moneys, price, prices
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -146,7 +146,7 @@ def plain(value: Any) -> str:
 
 
 def _column(values: list[Any], per_cell: bool) -> list[str | Styled]:
-    """The cells of a column as text; its floats share their decimals where that can be (wire/figures.py)."""
+    """The cells of a column as text; its floats share their decimals where that can be (jesse_paper/figures.py)."""
     shown = iter(() if per_cell else prices(value for value in values if isinstance(value, float)))
     return [
         value

@@ -12,12 +12,12 @@ from textual.binding import Binding
 from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Static
 
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paper.figures import money
 from jesse_paperd.cli.asking import ask
 from jesse_paperd.cli.session_screen import REFRESH_SECONDS, SessionScreen
 from jesse_paperd.cli.tables import Styled, change, fall, minute, plain, state, unwell
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.figures import money
 
 COLUMNS = (
     *("session", "strategy", "symbol", "tf", "state", "equity", "return", "drawdown", "position", "last candle"),

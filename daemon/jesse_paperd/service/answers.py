@@ -8,27 +8,27 @@ from typing import Any
 
 import msgspec
 
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paper.figures import money
+from jesse_paper.rfc3339 import to_ms, to_text
 from jesse_paperd.analytics.chart import chart_png
 from jesse_paperd.analytics.compare import compare
 from jesse_paperd.analytics.equity import equity_curve
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.analytics.report import Subject, report_html
 from jesse_paperd.analytics.trades import trade_of
-from jesse_paperd.market.status import MarketState
-from jesse_paperd.process import identity, lease
-from jesse_paperd.service.ledgers import Ledger, Ledgers
+from jesse_paperd.candles.files import Rows
+from jesse_paperd.candles.opening import open_candles
+from jesse_paperd.core.layout import Layout
+from jesse_paperd.feed.messages import MarketState
+from jesse_paperd.processes import identity, lease
+from jesse_paperd.records.journal import OrderRow, Outcome, PositionRow, Progress
+from jesse_paperd.records.registry import ProcessEnd, Record, now_ms
+from jesse_paperd.records.spec import wire_timeframe
+from jesse_paperd.service.journals import Ledger, Ledgers
 from jesse_paperd.service.start_hints import hint_of_start
 from jesse_paperd.service.states import state_of
-from jesse_paperd.store.candle_file import Rows
-from jesse_paperd.store.candle_source import open_candles
-from jesse_paperd.store.journal import OrderRow, Outcome, PositionRow, Progress
-from jesse_paperd.store.layout import Layout
-from jesse_paperd.store.registry import ProcessEnd, Record, now_ms
-from jesse_paperd.store.spec import wire_timeframe
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.figures import money
-from jesse_paperd.wire.rfc3339 import to_ms, to_text
 
 _MINUTE = 60_000
 

@@ -29,19 +29,19 @@ from typing import IO
 import msgspec
 import numpy as np
 
-from jesse_paperd.market.exchanges import resolve
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paperd.candles.files import MINUTE
+from jesse_paperd.candles.replayed import keep_candles
+from jesse_paperd.core.layout import Layout, SessionFiles
+from jesse_paperd.core.sqlite import copy_database, open_reader
+from jesse_paperd.feed.exchanges import resolve
+from jesse_paperd.records.journal import VERSION, Journal
+from jesse_paperd.records.registry import Record
+from jesse_paperd.records.spec import SessionSpec, jesse_timeframe
 from jesse_paperd.service.answers import Answers, ProcessView
-from jesse_paperd.service.ledgers import Ledgers
-from jesse_paperd.store.candle_file import MINUTE
-from jesse_paperd.store.candles import keep_candles
-from jesse_paperd.store.journal import VERSION, Journal
-from jesse_paperd.store.layout import Layout, SessionFiles
-from jesse_paperd.store.registry import Record
-from jesse_paperd.store.snapshot import digest_of
-from jesse_paperd.store.spec import SessionSpec, jesse_timeframe
-from jesse_paperd.store.sqlite import copy_database, open_reader
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.service.journals import Ledgers
+from jesse_paperd.strategies.snapshot import digest_of
 
 _SESSION, _CANDLES = "session.json", "candles"
 _MEMBER = re.compile(r"session\.json|journal\.sqlite|log|log\.1|candles/[0-9a-f]{64}\.npy|strategy/.+")

@@ -6,12 +6,12 @@ import shutil
 from collections import Counter
 
 import jesse_paperd
-from jesse_paperd.process.zygote import Zygote
-from jesse_paperd.service.feed import FeedKeeper
+from jesse_paper import protocol as wire
+from jesse_paper.rfc3339 import to_text
+from jesse_paperd.core.layout import Layout
+from jesse_paperd.processes.zygote import Zygote
+from jesse_paperd.service.feed_process import FeedKeeper
 from jesse_paperd.service.maintenance import bytes_in
-from jesse_paperd.store.layout import Layout
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.rfc3339 import to_text
 
 _MB = 1_000_000
 

@@ -6,15 +6,15 @@ import contextlib
 import re
 from itertools import pairwise
 
-from jesse_paperd.market.exchanges import Exchange
-from jesse_paperd.service.replay_source import names_no_file, replay_files
-from jesse_paperd.store.candle_file import MINUTE
-from jesse_paperd.store.candle_store import CandleReader
-from jesse_paperd.store.candles import ReplayedCandles
-from jesse_paperd.store.layout import Layout
-from jesse_paperd.store.spec import SessionSpec
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.protocol import PaperStart
+from jesse_paper.errors import PaperError
+from jesse_paper.protocol import PaperStart
+from jesse_paperd.candles.files import MINUTE
+from jesse_paperd.candles.replayed import ReplayedCandles
+from jesse_paperd.candles.store import CandleReader
+from jesse_paperd.core.layout import Layout
+from jesse_paperd.feed.exchanges import Exchange
+from jesse_paperd.records.spec import SessionSpec
+from jesse_paperd.service.replay_candles import names_no_file, replay_files
 
 _QUOTES = "USDT|USDC|FDUSD|BUSD|TUSD|USD|EUR|GBP|BTC|ETH"
 _JOINED = re.compile(rf"([A-Z0-9]{{2,10}}?)({_QUOTES})")

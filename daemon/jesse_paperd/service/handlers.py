@@ -21,12 +21,19 @@ from typing import Any, TypeVar
 import msgspec
 
 import jesse_paperd
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paper.rfc3339 import to_text
+from jesse_paper.validation import did_you_mean
 from jesse_paperd.config import Config
-from jesse_paperd.process.zygote import Zygote
+from jesse_paperd.core.layout import Layout
+from jesse_paperd.processes.zygote import Zygote
+from jesse_paperd.records.registry import Record, Registry, now_ms
+from jesse_paperd.records.spec import TIMEFRAME_MINUTES
 from jesse_paperd.service import archives
 from jesse_paperd.service.answers import Answers, ProcessView, stopped_from
 from jesse_paperd.service.daemon_health import daemon_health
-from jesse_paperd.service.feed import FeedKeeper
+from jesse_paperd.service.feed_process import FeedKeeper
 from jesse_paperd.service.maintenance import Retention, bytes_in, disk_use, sweep_candle_files
 from jesse_paperd.service.manager import SessionManager
 from jesse_paperd.service.preparation import new_session_id, prepare, whole_leverage
@@ -35,15 +42,8 @@ from jesse_paperd.service.start_hints import failed_before
 from jesse_paperd.service.supervision import read_outcome, read_progress
 from jesse_paperd.service.verification import Verifier
 from jesse_paperd.service.waiting import Standings, Waits
-from jesse_paperd.store.layout import Layout
-from jesse_paperd.store.registry import Record, Registry, now_ms
-from jesse_paperd.store.spec import TIMEFRAME_MINUTES
-from jesse_paperd.store.strategy_outline import outline
-from jesse_paperd.store.strategy_source import available
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.rfc3339 import to_text
-from jesse_paperd.wire.validation import did_you_mean
+from jesse_paperd.strategies.outline import outline
+from jesse_paperd.strategies.project import available
 
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)

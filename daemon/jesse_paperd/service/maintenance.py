@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from jesse_paperd.store.layout import Layout
-from jesse_paperd.store.registry import Record
-from jesse_paperd.wire import protocol as wire
+from jesse_paper import protocol as wire
+from jesse_paperd.core.layout import Layout
+from jesse_paperd.records.registry import Record
 
 _MB = 1_000_000
 _DAY_MS = 86_400_000

@@ -13,19 +13,19 @@ import shutil
 import signal
 import time
 
+from jesse_paper.errors import PaperError
+from jesse_paper.protocol import Operation, Reply
 from jesse_paperd.config import Config
-from jesse_paperd.process import doorbell
-from jesse_paperd.process.lease import Lease, LeaseHeld
-from jesse_paperd.process.zygote import Zygote
-from jesse_paperd.service.feed import FeedKeeper
+from jesse_paperd.core.layout import Layout, SessionFiles
+from jesse_paperd.core.sqlite import schema_version
+from jesse_paperd.processes import doorbell
+from jesse_paperd.processes.lease import Lease, LeaseHeld
+from jesse_paperd.processes.zygote import Zygote
+from jesse_paperd.records import journal
+from jesse_paperd.records.journal import Journal
+from jesse_paperd.records.registry import Record, Registry
+from jesse_paperd.service.feed_process import FeedKeeper
 from jesse_paperd.service.supervision import Conclude, Supervision, is_warm, read_progress
-from jesse_paperd.store import journal
-from jesse_paperd.store.journal import Journal
-from jesse_paperd.store.layout import Layout, SessionFiles
-from jesse_paperd.store.registry import Record, Registry
-from jesse_paperd.store.sqlite import schema_version
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.protocol import Operation, Reply
 
 log = logging.getLogger(__name__)
 

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import msgspec
 
+from jesse_paper.errors import PaperError
+from jesse_paper.protocol import PaperStart
+from jesse_paperd.candles.files import MINUTE
+from jesse_paperd.candles.replayed import ReplayedCandles
 from jesse_paperd.config import Config
-from jesse_paperd.market.exchanges import resolve
+from jesse_paperd.core.layout import Layout
+from jesse_paperd.feed.exchanges import resolve
+from jesse_paperd.records.registry import now_ms
+from jesse_paperd.records.spec import SessionSpec, jesse_timeframe, versions_here
 from jesse_paperd.service.doubts import doubts_about, doubts_about_prices
-from jesse_paperd.service.replay_source import keep_replay
-from jesse_paperd.store.candle_file import MINUTE
-from jesse_paperd.store.candles import ReplayedCandles
-from jesse_paperd.store.layout import Layout
-from jesse_paperd.store.registry import now_ms
-from jesse_paperd.store.snapshot import take_snapshot
-from jesse_paperd.store.spec import SessionSpec, jesse_timeframe, versions_here
-from jesse_paperd.store.strategy_source import find
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.protocol import PaperStart
+from jesse_paperd.service.replay_candles import keep_replay
+from jesse_paperd.strategies.project import find
+from jesse_paperd.strategies.snapshot import take_snapshot
 
 
 def prepare(config: Config, layout: Layout, body: PaperStart, session_id: str) -> SessionSpec:

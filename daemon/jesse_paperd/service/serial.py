@@ -12,9 +12,9 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from weakref import WeakValueDictionary
 
-from jesse_paperd.store.registry import Registry, reused
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.protocol import Answer, Operation
+from jesse_paper.errors import PaperError
+from jesse_paper.protocol import Answer, Operation
+from jesse_paperd.records.registry import Registry, reused
 
 log = logging.getLogger(__name__)
 

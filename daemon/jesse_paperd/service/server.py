@@ -10,12 +10,12 @@ import zmq
 import zmq.asyncio
 from zmq.auth.asyncio import AsyncioAuthenticator
 
+from jesse_paper.codec import BadRequest, decode_request, encode_reply
+from jesse_paper.endpoint import socket_file
+from jesse_paper.errors import PaperError
+from jesse_paper.protocol import Answer, Failure
 from jesse_paperd.config import Config
 from jesse_paperd.service.handlers import Handlers
-from jesse_paperd.wire.codec import BadRequest, decode_request, encode_reply
-from jesse_paperd.wire.endpoint import socket_file
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.protocol import Answer, Failure
 
 log = logging.getLogger(__name__)
 

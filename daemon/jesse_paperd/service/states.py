@@ -7,9 +7,9 @@ starting → running → stopping → stopped
 
 from __future__ import annotations
 
-from jesse_paperd.store.journal import Outcome, Progress
-from jesse_paperd.store.registry import Record
-from jesse_paperd.wire.protocol import SessionState
+from jesse_paper.protocol import SessionState
+from jesse_paperd.records.journal import Outcome, Progress
+from jesse_paperd.records.registry import Record
 
 #: States that a session does not leave by itself.
 ENDED: frozenset[SessionState] = frozenset({"stopped", "failed"})

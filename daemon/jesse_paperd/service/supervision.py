@@ -17,18 +17,18 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 
+from jesse_paper.errors import PaperError
 from jesse_paperd.config import Config
-from jesse_paperd.process import lease
-from jesse_paperd.process.identity import Identity, send_signal, watch
-from jesse_paperd.process.restart import Backoff
-from jesse_paperd.process.zygote import Zygote, ZygoteDied, ZygoteUnavailable
-from jesse_paperd.store import journal
-from jesse_paperd.store.disk import problem_of
-from jesse_paperd.store.journal import JournalReader, Outcome, Progress
-from jesse_paperd.store.layout import SessionFiles
-from jesse_paperd.store.registry import ProcessEnd, Record, Registry, now_ms
-from jesse_paperd.store.sqlite import schema_version
-from jesse_paperd.wire.errors import PaperError
+from jesse_paperd.core.disk import problem_of
+from jesse_paperd.core.layout import SessionFiles
+from jesse_paperd.core.sqlite import schema_version
+from jesse_paperd.processes import lease
+from jesse_paperd.processes.identity import Identity, send_signal, watch
+from jesse_paperd.processes.restart import Backoff
+from jesse_paperd.processes.zygote import Zygote, ZygoteDied, ZygoteUnavailable
+from jesse_paperd.records import journal
+from jesse_paperd.records.journal import JournalReader, Outcome, Progress
+from jesse_paperd.records.registry import ProcessEnd, Record, Registry, now_ms
 
 log = logging.getLogger(__name__)
 

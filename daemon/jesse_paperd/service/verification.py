@@ -15,16 +15,16 @@ from pathlib import Path
 
 import msgspec
 
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paper.rfc3339 import to_text
 from jesse_paperd.config import Limits
-from jesse_paperd.process.identity import Identity, watch
-from jesse_paperd.process.zygote import Zygote, ZygoteDied, ZygoteUnavailable
+from jesse_paperd.core.layout import Layout
+from jesse_paperd.core.sqlite import copy_database
+from jesse_paperd.processes.identity import Identity, watch
+from jesse_paperd.processes.zygote import Zygote, ZygoteDied, ZygoteUnavailable
+from jesse_paperd.records import journal
 from jesse_paperd.service.supervision import Process, how_it_ended
-from jesse_paperd.store import journal
-from jesse_paperd.store.layout import Layout
-from jesse_paperd.store.sqlite import copy_database
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.rfc3339 import to_text
 
 _log = logging.getLogger(__name__)
 

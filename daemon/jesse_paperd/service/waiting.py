@@ -7,10 +7,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paper.rfc3339 import to_ms
 from jesse_paperd.service.states import ENDED
-from jesse_paperd.wire import protocol as wire
-from jesse_paperd.wire.errors import PaperError
-from jesse_paperd.wire.rfc3339 import to_ms
 
 Result = TypeVar("Result")
 

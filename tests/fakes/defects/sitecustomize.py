@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-_MODULE = "jesse_paperd.trading.stepping"
+_MODULE = "jesse_paperd.engine.stepping"
 
 
 class _Breaker(importlib.abc.MetaPathFinder):

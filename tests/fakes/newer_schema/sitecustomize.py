@@ -1,6 +1,6 @@
 """The next version of the program, whose journals have one more table. For a test's PYTHONPATH only."""
 
-from jesse_paperd.store import journal
+from jesse_paperd.records import journal
 
 _TABLE = "CREATE TABLE moods (at INTEGER PRIMARY KEY, mood TEXT NOT NULL)"
 journal.MIGRATIONS = {**journal.MIGRATIONS, journal.VERSION: _TABLE}

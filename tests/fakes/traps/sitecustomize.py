@@ -30,30 +30,30 @@ class Moment(NamedTuple):
 
 #: By what has happened and what has not.
 MOMENTS = {
-    "registered, not supervised": Moment("daemon", "jesse_paperd.store.registry", "Registry.add", after=True),
-    "about to fork": Moment("daemon", "jesse_paperd.process.zygote", "Zygote.fork"),
-    "done, not answered": Moment("daemon", "jesse_paperd.store.registry", "Registry.answer"),
+    "registered, not supervised": Moment("daemon", "jesse_paperd.records.registry", "Registry.add", after=True),
+    "about to fork": Moment("daemon", "jesse_paperd.processes.zygote", "Zygote.fork"),
+    "done, not answered": Moment("daemon", "jesse_paperd.records.registry", "Registry.answer"),
     "reconciling": Moment("daemon", "jesse_paperd.service.supervision", "Supervision._adopt"),
-    "ended, not registered": Moment("daemon", "jesse_paperd.store.registry", "Registry.end"),
-    "forked, no log": Moment("zygote", "jesse_paperd.process.logfile", "redirect_output"),
-    "forked, no lease": Moment("zygote", "jesse_paperd.process.lease", "Lease.__init__"),
-    "leased, no journal": Moment("zygote", "jesse_paperd.process.lease", "Lease.__init__", after=True),
-    "journal made, not begun": Moment("zygote", "jesse_paperd.store.sqlite", "_migrate"),
-    "stepped, not committed": Moment("zygote", "jesse_paperd.store.journal", "Journal.commit"),
-    "amid a commit": Moment("zygote", "jesse_paperd.store.journal", "_insert", after=True),
-    "committed": Moment("zygote", "jesse_paperd.store.journal", "Journal.commit", after=True),
-    "replaying": Moment("zygote", "jesse_paperd.trading.replay_check", "ReplayCheck.compare"),
-    "replayed": Moment("zygote", "jesse_paperd.trading.replay_check", "ReplayCheck.finish"),
-    "leaving": Moment("zygote", "jesse_paperd.store.journal", "Journal.close"),
-    "candles half stored": Moment("feed", "jesse_paperd.store.candle_store", "_cover"),
-    "candles stored": Moment("feed", "jesse_paperd.store.candle_store", "CandleStore.commit", after=True),
+    "ended, not registered": Moment("daemon", "jesse_paperd.records.registry", "Registry.end"),
+    "forked, no log": Moment("zygote", "jesse_paperd.processes.logfile", "redirect_output"),
+    "forked, no lease": Moment("zygote", "jesse_paperd.processes.lease", "Lease.__init__"),
+    "leased, no journal": Moment("zygote", "jesse_paperd.processes.lease", "Lease.__init__", after=True),
+    "journal made, not begun": Moment("zygote", "jesse_paperd.core.sqlite", "_migrate"),
+    "stepped, not committed": Moment("zygote", "jesse_paperd.records.journal", "Journal.commit"),
+    "amid a commit": Moment("zygote", "jesse_paperd.records.journal", "_insert", after=True),
+    "committed": Moment("zygote", "jesse_paperd.records.journal", "Journal.commit", after=True),
+    "replaying": Moment("zygote", "jesse_paperd.session.replay_check", "ReplayCheck.compare"),
+    "replayed": Moment("zygote", "jesse_paperd.session.replay_check", "ReplayCheck.finish"),
+    "leaving": Moment("zygote", "jesse_paperd.records.journal", "Journal.close"),
+    "candles half stored": Moment("feed", "jesse_paperd.candles.store", "_cover"),
+    "candles stored": Moment("feed", "jesse_paperd.candles.store", "CandleStore.commit", after=True),
 }
 
 
 def _role() -> str:
     """What this process is, by how it was started; a session is what its zygote was."""
     started = " ".join(sys.orig_argv)
-    roles = {"zygote_main": "zygote", "jesse_paperd.app": "daemon", "fast_feed": "feed", "market.feed": "feed"}
+    roles = {"zygote_main": "zygote", "jesse_paperd.app": "daemon", "fast_feed": "feed", "feed.main": "feed"}
     return next((role for part, role in roles.items() if part in started), "")
 
 
@@ -130,7 +130,7 @@ def _quicken_the_feed() -> None:
     if _role() == "feed" and "FAST_FEED" in os.environ and "fast_feed" not in " ".join(sys.orig_argv):
         speed, start, began = map(float, os.environ["FAST_FEED"].split())
         now = int(start + (time.monotonic() - began) * speed * 1000)
-        theirs = sys.orig_argv[sys.orig_argv.index("jesse_paperd.market.feed") + 1 :]
+        theirs = sys.orig_argv[sys.orig_argv.index("jesse_paperd.feed.main") + 1 :]
         arguments = ["-m", "tests.fakes.fast_feed", "--speed", str(speed), "--start", str(now), *theirs]
         os.execv(sys.executable, [sys.executable, *arguments])
 

@@ -19,7 +19,7 @@ from jesse_paperd.analytics.report import sections
 from jesse_paperd.analytics.report.subject import Subject
 from jesse_paperd.analytics.state import LedgerState
 from jesse_paperd.analytics.trades import trade_of
-from jesse_paperd.store.journal import JournalReader, TradeRow
+from jesse_paperd.records.journal import JournalReader, TradeRow
 
 __all__ = ["Subject", "report_html"]
 

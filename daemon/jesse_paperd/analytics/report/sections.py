@@ -9,16 +9,16 @@ from html import escape
 import msgspec
 import numpy as np
 
+from jesse_paper.figures import money
+from jesse_paper.metric_definitions import DEFINITIONS, REASONS, VERSION
+from jesse_paper.protocol import Metrics
+from jesse_paper.rfc3339 import to_text
 from jesse_paperd.analytics.path import Floats
 from jesse_paperd.analytics.report.months import monthly_returns
 from jesse_paperd.analytics.report.subject import Subject
 from jesse_paperd.analytics.state import Standing
 from jesse_paperd.analytics.tally import TradeTally
-from jesse_paperd.store.journal import JournalReader, TradeRow
-from jesse_paperd.wire.definitions import DEFINITIONS, REASONS, VERSION
-from jesse_paperd.wire.figures import money
-from jesse_paperd.wire.protocol import Metrics
-from jesse_paperd.wire.rfc3339 import to_text
+from jesse_paperd.records.journal import JournalReader, TradeRow
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 

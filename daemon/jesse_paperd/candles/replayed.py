@@ -1,0 +1,151 @@
+"""Candles of a replay: kept by the digest of their content, read by cursor.
+
+Rows in memory are float64 in Jesse's order: timestamp, open, close, high, low, volume.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from jesse_paper.errors import PaperError
+from jesse_paperd.candles.files import MINUTE, Rows, parse_candles, read_raw
+from jesse_paperd.core.layout import Layout
+from jesse_paperd.records.spec import SessionSpec
+
+
+def keep_candle_file(layout: Layout, path: Path) -> str:
+    """Parse a candle file into the home, unless the same content is there, and return its digest.
+
+    A later edit of the file changes no session: the digest names the content.
+
+    Raises:
+        PaperError: `candles_invalid` when it is missing or malformed.
+    """
+    raw = read_raw(path)
+    digest = hashlib.sha256(raw).hexdigest()
+    if not layout.candle_file(digest).exists():
+        _keep(layout, digest, parse_candles(raw, str(path)))
+    return digest
+
+
+def keep_candles(layout: Layout, rows: Rows) -> str:
+    """Keep candles that come from no file, as `keep_candle_file` does: nothing else is needed to replay them."""
+    digest = hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()
+    if not layout.candle_file(digest).exists():
+        _keep(layout, digest, rows)
+    return digest
+
+
+def _keep(layout: Layout, digest: str, rows: Rows) -> None:
+    target = layout.candle_file(digest)
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, suffix=".part")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                np.save(file, rows)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).rename(target)
+        except OSError:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+            raise
+    except OSError as error:
+        raise PaperError("storage_failed", f"{target} cannot be written: {error}") from error
+
+
+class Candles(Protocol):
+    """Where a session's candles come from. All times are open times in milliseconds."""
+
+    def start(self) -> int | None:
+        """The first traded minute, or None while it is not known."""
+
+    def warmup(self) -> dict[str, Rows] | None:
+        """The rows before the first traded minute, by symbol, or None while they are not all there."""
+
+    def read(self, after: int, limit: int) -> dict[str, Rows]:
+        """The next rows of all symbols later than `after`: at most `limit` minutes of the traded symbol.
+
+        The traded symbol's entry is empty when there is nothing new. All entries cover the same span of time.
+        """
+
+    def upto(self, after: int, last: int, limit: int) -> dict[str, Rows]:
+        """The same, but no row is later than `last`: to read again what was consumed before."""
+
+    def ended(self, after: int) -> bool:
+        """Whether no row later than `after` will ever come."""
+
+    def total(self) -> int | None:
+        """Traded minutes there will be in all, or None when that is not known."""
+
+
+class ReplayedCandles:
+    """The candles of a session's candle files."""
+
+    def __init__(self, layout: Layout, spec: SessionSpec) -> None:
+        """Open the parsed files.
+
+        Raises:
+            PaperError: `storage_failed` when one is gone or damaged, `candles_invalid` when the traded symbol's file
+                holds no candle beyond the warm-up.
+        """
+        self._symbol = spec.symbol
+        self._rows = {symbol: _load(layout.candle_file(digest)) for symbol, digest in spec.candle_files.items()}
+        # Contiguous copies: searching a strided column would copy it whole each time.
+        self._times = {symbol: np.ascontiguousarray(rows[:, 0]) for symbol, rows in self._rows.items()}
+        traded = self._times[spec.symbol]
+        self._warm = int(traded[0]) + spec.warmup_minutes * MINUTE
+        self._last = int(traded[-1])
+        if self._last < self._warm:
+            raise PaperError(
+                "candles_invalid",
+                f"the candle file ends {(self._warm - self._last) // MINUTE} minutes before the warm-up does: "
+                f"{spec.warmup_candles} candles of {spec.largest_timeframe_minutes} minutes",
+                "use a longer file or a smaller warmup_candles",
+            )
+        self._first = int(traded.searchsorted(self._warm))
+
+    def start(self) -> int:
+        return int(self._times[self._symbol][self._first])
+
+    def warmup(self) -> dict[str, Rows]:
+        return {symbol: rows[: self._times[symbol].searchsorted(self._warm)] for symbol, rows in self._rows.items()}
+
+    def read(self, after: int, limit: int) -> dict[str, Rows]:
+        return self.upto(after, self._last, limit)
+
+    def upto(self, after: int, last: int, limit: int) -> dict[str, Rows]:
+        after = max(after, self._warm - 1)
+        traded = self._times[self._symbol]
+        first = int(traded.searchsorted(after, side="right"))
+        end = min(first + limit, int(traded.searchsorted(last, side="right")))
+        if end <= first:
+            return {symbol: rows[:0] for symbol, rows in self._rows.items()}
+        horizon = traded[end - 1]
+        return {
+            symbol: rows[times.searchsorted(after, side="right") : times.searchsorted(horizon, side="right")]
+            for (symbol, rows), times in zip(self._rows.items(), self._times.values(), strict=True)
+        }
+
+    def ended(self, after: int) -> bool:
+        return after >= self._last
+
+    def total(self) -> int:
+        return len(self._times[self._symbol]) - self._first
+
+
+def _load(path: Path) -> Rows:
+    try:
+        rows: Rows = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise PaperError(
+            "storage_failed", f"the candles {path.name} cannot be read: {error}", "restore the file from a backup"
+        ) from error
+    return rows

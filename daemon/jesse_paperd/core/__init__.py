@@ -1,0 +1,1 @@
+"""What everything stands on: the disk layout, SQLite, bounded reading of input, text that can be stored."""

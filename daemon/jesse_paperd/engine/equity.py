@@ -1,0 +1,144 @@
+"""Equity at each 1m close, run-length coded: a sample is what Jesse's daily balance would be at that minute.
+
+The formulas repeat Jesse's operations in Jesse's order, on one price or on an array of them, so that the last digit
+is the same: `save_daily_portfolio_balance`, `Position.pnl`, `Strategy.portfolio_value`.
+"""
+
+from __future__ import annotations
+
+from itertools import repeat
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jesse_paperd.engine.jesse.core import is_working, store
+from jesse_paperd.records.journal import EquityRun
+
+Prices = Any
+"""A price, or an array of them; what comes out has the same shape."""
+
+
+class Account(NamedTuple):
+    """What the worth of the account at any price depends on."""
+
+    qty: float
+    entry_price: float | None
+    wallet: float
+    in_flight: float  # value of the entry orders that work on a spot market, which the wallet lacks
+    is_spot: bool
+
+    @property
+    def in_position(self) -> bool:
+        return self.qty != 0
+
+    def at(self, price: Prices) -> tuple[Prices, Prices]:
+        """Equity and unrealised profit at a price.
+
+        Equity is the wallet plus the unrealised profit; on spot, the quote balance plus entry orders in flight plus
+        holdings.
+        """
+        value = abs(price * self.qty)
+        profit = 0 * price
+        if self.entry_price is not None and self.qty != 0:
+            difference = value - abs(self.entry_price * self.qty)
+            profit = -difference if self.qty < 0 else difference
+        if not self.is_spot:
+            return self.wallet + profit, profit
+        return self.in_flight + value + self.wallet, profit
+
+
+def account_of(strategy: Any, currency: str) -> Account:
+    """The account of a strategy, now. `currency` is the key of the wallet that Jesse's balance samples read."""
+    position = strategy.position
+    is_spot = position.exchange.type == "spot"
+    in_flight = 0.0
+    if is_spot:
+        for order in strategy.entry_orders:
+            if is_working(order):
+                in_flight += float(order.value)
+    entry = position.entry_price
+    return Account(
+        qty=float(position.qty),
+        entry_price=None if entry is None else float(entry),
+        wallet=float(position.exchange.assets[currency]),
+        in_flight=in_flight,
+        is_spot=is_spot,
+    )
+
+
+class EquityRuns:
+    """Samples coded as runs of equal ones; the run that is still growing is handed out again, with the same start."""
+
+    def __init__(self) -> None:
+        self._done: list[EquityRun] = []
+        self._first = self._last = self._before_last = 0
+        self._samples = 0
+        self._values: tuple[float, float, bool] = (0.0, 0.0, False)
+        self._changed = False
+
+    def add(self, at: int, equity: float, unrealized: float, in_position: bool) -> None:
+        """Add one sample."""
+        values = (equity, unrealized, in_position)
+        if self._samples and values == self._values:
+            self._samples += 1
+        else:
+            self._finish_run()
+            self._first, self._samples, self._values = at, 1, values
+        self._before_last, self._last, self._changed = self._last, at, True
+
+    def extend(
+        self, times: NDArray[np.int64], equity: NDArray[np.float64], unrealized: NDArray[np.float64], in_position: bool
+    ) -> None:
+        """Add samples of a stretch, all of them in a position or none."""
+        starts = np.flatnonzero((equity[1:] != equity[:-1]) | (unrealized[1:] != unrealized[:-1])) + 1
+        starts = np.concatenate(([0], starts))
+        value, profit, first = equity[starts].tolist(), unrealized[starts].tolist(), times[starts].tolist()
+        last, samples = first, [1] * len(first)
+        if len(first) < len(times):
+            ends = np.concatenate((starts[1:], [len(times)]))
+            last, samples = times[ends - 1].tolist(), (ends - starts).tolist()
+        self.add(first[0], value[0], profit[0], in_position)
+        self._samples += samples[0] - 1
+        self._last = last[0]
+        if len(first) > 1:
+            self._finish_run()
+            self._done.extend(
+                map(EquityRun, first[1:-1], last[1:-1], samples[1:-1], value[1:-1], profit[1:-1], repeat(in_position))
+            )
+            self._first, self._last, self._samples = first[-1], last[-1], samples[-1]
+            self._values = (value[-1], profit[-1], in_position)
+        if len(times) > 1:
+            self._before_last = int(times[-2])
+
+    def revise_last(self, equity: float, unrealized: float, in_position: bool) -> None:
+        """Replace the last sample: a session that ends closes its position at the last price, at the same moment."""
+        at = self._last
+        self._samples -= 1
+        if self._samples:
+            self._last = self._before_last
+        self.add(at, equity, unrealized, in_position)
+
+    def take(self) -> list[EquityRun]:
+        """The runs that were added or grew since the last call."""
+        runs, self._done = self._done, []
+        if self._changed:
+            runs.append(self._run())
+            self._changed = False
+        return runs
+
+    def _run(self) -> EquityRun:
+        return EquityRun(self._first, self._last, self._samples, *self._values)
+
+    def _finish_run(self) -> None:
+        if self._samples:
+            self._done.append(self._run())
+
+
+def daily_balances(after: int) -> list[tuple[int, float]]:
+    """Jesse's balance samples from index `after` on, as (time, balance)."""
+    state = store.app
+    return [
+        (int(at), float(balance))
+        for at, balance in zip(state.daily_balance_timestamps[after:], state.daily_balance[after:], strict=True)
+    ]

@@ -1,0 +1,395 @@
+"""The registry: what is meant to run. Written by the daemon alone; sessions read their spec and intents from it.
+
+A request's effect and the mark that it was made stand in one transaction, and so do its end and its reply: a retry
+of the same request id finds either nothing, or the effect to wait for, or the answer. A request that failed before it
+had an effect leaves nothing: sent again, it is tried again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from jesse_paper.errors import PaperError
+from jesse_paper.protocol import Answer, Operation, Reply
+from jesse_paperd.core.sqlite import open_reader, open_writer, transaction
+from jesse_paperd.records.spec import SessionSpec
+
+_PROCESS_ENDS = """
+CREATE TABLE process_ends (             -- how session processes ended that had not ended their session
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    at         INTEGER NOT NULL,        -- wall clock
+    pid        INTEGER NOT NULL,
+    status     INTEGER,                 -- exit status, or the signal as a negative number; NULL: not known
+    code       TEXT NOT NULL,           -- of the error that it left as its last word, or empty
+    reason     TEXT NOT NULL
+);
+CREATE INDEX process_ends_by_session ON process_ends (session_id, seq);
+"""
+
+VERSION = 2
+#: Version → the SQL that makes the next one of it. `SCHEMA` is always the newest.
+MIGRATIONS: dict[int, str] = {1: _PROCESS_ENDS}
+
+SCHEMA = (
+    """
+CREATE TABLE sessions (
+    session_id TEXT PRIMARY KEY,
+    spec       TEXT NOT NULL,           -- JSON of SessionSpec
+    arguments  TEXT NOT NULL,           -- JSON of the request that started it, for comparison
+    created_at INTEGER NOT NULL,
+    desired    TEXT NOT NULL,           -- running, stopped
+    notes      TEXT,
+    failure    TEXT,                    -- why the daemon gave up on it
+    ended_at   INTEGER,                 -- wall clock, once it ended
+    final      TEXT                     -- JSON of the reply to paper_stop, once it ended
+);
+CREATE INDEX sessions_by_age ON sessions (created_at);
+CREATE TABLE intents (                  -- changes asked of a running session, in order
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    leverage   INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+);
+CREATE INDEX intents_by_session ON intents (session_id, seq);
+CREATE TABLE requests (                 -- mutating requests by their idempotency key
+    request_id TEXT PRIMARY KEY,
+    digest     TEXT NOT NULL,           -- of the request's body
+    session_id TEXT NOT NULL,
+    reply      BLOB,                    -- MessagePack, once answered
+    created_at INTEGER NOT NULL
+);
+CREATE INDEX requests_by_age ON requests (created_at);
+"""
+    + _PROCESS_ENDS
+)
+
+#: A request id is remembered this long, far longer than any client retries; and so many of them whatever the clock
+#: says, which someone may set forward.
+REQUESTS_KEPT_MS = 7 * 86_400_000
+REQUESTS_KEPT = 1000
+#: So many ends of processes are kept of a session, the latest.
+ENDS_KEPT = 20
+
+
+@dataclass(frozen=True)
+class Record:
+    """A row of `sessions`."""
+
+    spec: SessionSpec
+    arguments: str
+    created_at: int
+    desired: str
+    notes: str | None
+    failure: str | None
+    ended_at: int | None
+    final: str | None
+
+    @property
+    def session_id(self) -> str:
+        return self.spec.session_id
+
+
+@dataclass(frozen=True)
+class ProcessEnd:
+    """How a session's process ended that had not ended its session. `at` is wall-clock milliseconds.
+
+    `status` is the exit status, or the signal as a negative number; None where it is not known. `code` is that of the
+    error which it left as its last word, or empty.
+    """
+
+    at: int
+    pid: int
+    status: int | None
+    code: str
+    reason: str
+
+
+_COLUMNS = "spec, arguments, created_at, desired, notes, failure, ended_at, final"
+
+
+def _record(row: tuple[str, str, int, str, str | None, str | None, int | None, str | None]) -> Record:
+    return Record(msgspec.json.decode(row[0], type=SessionSpec), *row[1:])
+
+
+def now_ms() -> int:
+    """The wall clock in milliseconds UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Registry:
+    """The writing side, held by the daemon alone."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = open_writer(path, SCHEMA, VERSION, MIGRATIONS)
+        # Intent is worth a power cut's safety: a start is acknowledged only when it is on the disk.
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("PRAGMA foreign_keys=1")
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing.
+
+        Raises:
+            PaperError: `storage_failed` when it cannot be written; then nothing is.
+        """
+        try:
+            with transaction(self._db):
+                yield self._db
+        except sqlite3.Error as error:
+            raise PaperError(
+                "storage_failed", f"the registry cannot be written: {error}", "see to the disk of the daemon's home"
+            ) from error
+
+    # Requests
+
+    def reply_to(self, request_id: str, body: Operation) -> Reply | None:
+        """The reply of this request, if it was made before and answered.
+
+        Raises:
+            PaperError: `request_id_reused` when the id came with another body.
+        """
+        known = self._request(request_id, body)
+        return msgspec.msgpack.decode(known[0], type=Reply) if known is not None and known[0] is not None else None
+
+    def answer(self, request_id: str, body: Operation, reply: Answer) -> None:
+        """Keep the reply of a request, unless that very one was kept together with its effect."""
+        known = self._request(request_id, body)
+        if known is None or known[0] != msgspec.msgpack.encode(reply):
+            with self._transaction():
+                self._mark(request_id, body, reply.session_id, reply)  # type: ignore[attr-defined]
+
+    def session_of(self, request_id: str) -> str | None:
+        """The session that a request was about, if it had an effect before."""
+        row = self._db.execute("SELECT session_id FROM requests WHERE request_id = ?", (request_id,)).fetchone()
+        return row[0] if row else None
+
+    def _request(self, request_id: str, body: Operation) -> tuple[bytes | None] | None:
+        row = self._db.execute("SELECT digest, reply FROM requests WHERE request_id = ?", (request_id,)).fetchone()
+        if row is not None and row[0] not in (_digest(body), _first_digest(body)):
+            raise reused(request_id)
+        return row and (row[1],)
+
+    def _mark(self, request_id: str, body: Operation, session_id: str, reply: Answer | None = None) -> None:
+        encoded = None if reply is None else msgspec.msgpack.encode(reply)
+        if self._request(request_id, body) is not None:
+            # A daemon was cut off amid it, and this is the retry; or its effect came first.
+            self._db.execute(
+                "UPDATE requests SET session_id = ?, reply = ? WHERE request_id = ?", (session_id, encoded, request_id)
+            )
+            return
+        self._db.execute(
+            "DELETE FROM requests WHERE created_at < ? AND rowid < (SELECT max(rowid) FROM requests) - ?",
+            (now_ms() - REQUESTS_KEPT_MS, REQUESTS_KEPT),
+        )
+        self._db.execute(
+            "INSERT INTO requests VALUES (?, ?, ?, ?, ?)", (request_id, _digest(body), session_id, encoded, now_ms())
+        )
+
+    # Effects
+
+    def add(self, spec: SessionSpec, arguments: str, notes: str | None, request_id: str, body: Operation) -> None:
+        """A session that is meant to run."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO sessions (session_id, spec, arguments, created_at, desired, notes) "
+                "VALUES (?, ?, ?, ?, 'running', ?)",
+                (spec.session_id, msgspec.json.encode(spec).decode(), arguments, spec.created_at, notes),
+            )
+            self._mark(request_id, body, spec.session_id)
+
+    def restore(self, record: Record, request_id: str, body: Operation) -> None:
+        """A session as it was when it was archived."""
+        with self._transaction():
+            self._db.execute(
+                f"INSERT INTO sessions (session_id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    record.session_id,
+                    msgspec.json.encode(record.spec).decode(),
+                    *(getattr(record, name) for name in _COLUMNS.split(", ")[1:]),
+                ),
+            )
+            self._mark(request_id, body, record.session_id)
+
+    def remove(self, session_id: str, request: tuple[str, Operation, Reply] | None = None) -> None:
+        """Forget a session, and the requests about it that had no answer: sent again, they find it gone.
+
+        Args:
+            request: the one that asked for this, and its reply.
+        """
+        with self._transaction():
+            self._db.execute("DELETE FROM requests WHERE session_id = ? AND reply IS NULL", (session_id,))
+            self._db.execute("DELETE FROM sessions WHERE session_id = ?", (session_id,))
+            if request is not None:
+                request_id, body, reply = request
+                self._mark(request_id, body, session_id, reply)
+
+    def want_stopped(self, session_id: str, request_id: str, body: Operation) -> None:
+        """A session that is meant to end."""
+        with self._transaction():
+            self._db.execute("UPDATE sessions SET desired = 'stopped' WHERE session_id = ?", (session_id,))
+            self._mark(request_id, body, session_id)
+
+    def update(
+        self,
+        session_id: str,
+        notes: str | None,
+        leverage: int | None,
+        request_id: str,
+        body: Operation,
+        reply: Reply,
+    ) -> None:
+        """Change the notes, ask for a leverage, or both; None leaves a field as it is."""
+        with self._transaction():
+            if notes is not None:
+                self._db.execute("UPDATE sessions SET notes = ? WHERE session_id = ?", (notes, session_id))
+            if leverage is not None:
+                self._db.execute(
+                    "INSERT INTO intents (session_id, leverage, created_at) VALUES (?, ?, ?)",
+                    (session_id, leverage, now_ms()),
+                )
+            self._mark(request_id, body, session_id, reply)
+
+    def revive(self, session_id: str, request_id: str, body: Operation) -> None:
+        """A session that was given up is meant to run again."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE sessions SET failure = NULL, desired = 'running', ended_at = NULL, final = NULL"
+                " WHERE session_id = ?",
+                (session_id,),
+            )
+            self._mark(request_id, body, session_id)
+
+    def fail(self, session_id: str, reason: str) -> None:
+        """The daemon gives up on a session."""
+        with self._transaction() as db:
+            db.execute("UPDATE sessions SET failure = ? WHERE session_id = ?", (reason, session_id))
+
+    def end(self, session_id: str, ended_at: int, final: str) -> None:
+        """A session ended: its final answer, given again to every further stop."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE sessions SET desired = 'stopped', ended_at = ?, final = ? WHERE session_id = ?",
+                (ended_at, final, session_id),
+            )
+
+    def note_end(self, session_id: str, end: ProcessEnd) -> None:
+        """Keep how a session's process ended; the earliest are forgotten."""
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO process_ends (session_id, at, pid, status, code, reason) VALUES (?, ?, ?, ?, ?, ?)",
+                (session_id, end.at, end.pid, end.status, end.code, end.reason),
+            )
+            db.execute(
+                "DELETE FROM process_ends WHERE session_id = ? AND seq NOT IN "
+                "(SELECT seq FROM process_ends WHERE session_id = ? ORDER BY seq DESC LIMIT ?)",
+                (session_id, session_id, ENDS_KEPT),
+            )
+
+    # Queries
+
+    def process_ends(self, session_id: str) -> list[ProcessEnd]:
+        """How the session's processes ended, oldest first, as far as it is kept."""
+        rows = self._db.execute(
+            "SELECT at, pid, status, code, reason FROM process_ends WHERE session_id = ? ORDER BY seq", (session_id,)
+        )
+        return [ProcessEnd(*row) for row in rows]
+
+    def get(self, session_id: str) -> Record | None:
+        row = self._db.execute(f"SELECT {_COLUMNS} FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
+        return _record(row) if row else None
+
+    def all(self) -> list[Record]:
+        """Every session, newest first."""
+        rows = self._db.execute(f"SELECT {_COLUMNS} FROM sessions ORDER BY created_at DESC, rowid DESC")
+        return [_record(row) for row in rows]
+
+    def latest_leverage(self, session_id: str) -> int | None:
+        """The leverage asked for last, or None when none was."""
+        row = self._db.execute(
+            "SELECT leverage FROM intents WHERE session_id = ? ORDER BY seq DESC LIMIT 1", (session_id,)
+        ).fetchone()
+        return row[0] if row else None
+
+    def unended(self) -> list[Record]:
+        """The sessions that have not ended and were not given up, oldest first."""
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM sessions WHERE ended_at IS NULL AND failure IS NULL ORDER BY created_at, rowid"
+        )
+        return [_record(row) for row in rows]
+
+
+class Intents:
+    """What a session process reads of the registry: its spec and what is asked of it."""
+
+    def __init__(self, path: Path, session_id: str) -> None:
+        self._db = open_reader(path, VERSION)
+        self._session_id = session_id
+
+    def spec(self) -> SessionSpec:
+        row = self._db.execute("SELECT spec FROM sessions WHERE session_id = ?", (self._session_id,)).fetchone()
+        if row is None:
+            raise PaperError("session_not_found", f"the registry has no session {self._session_id!r}")
+        return msgspec.json.decode(row[0], type=SessionSpec)
+
+    def wants_stop(self) -> bool:
+        """Whether the session should end.
+
+        Raises:
+            PaperError: `session_not_found` when it is no longer in the registry: no reason to end what is not meant to.
+        """
+        row = self._db.execute("SELECT desired FROM sessions WHERE session_id = ?", (self._session_id,)).fetchone()
+        if row is None:
+            raise PaperError("session_not_found", f"the registry no longer has session {self._session_id!r}")
+        return bool(row[0] == "stopped")
+
+    def leverages(self, after: int) -> list[tuple[int, int]]:
+        """(seq, leverage) of the changes asked for after this sequence number."""
+        return self._db.execute(
+            "SELECT seq, leverage FROM intents WHERE session_id = ? AND seq > ? ORDER BY seq", (self._session_id, after)
+        ).fetchall()
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def reused(request_id: str) -> PaperError:
+    """The refusal of a request whose id came with another one."""
+    return PaperError(
+        "request_id_reused",
+        f"the request id {request_id!r} was used before for another request",
+        "send a fresh id with every new request; repeat an id only to retry the very same request",
+    )
+
+
+def _digest(body: Operation) -> str:
+    """What a request asks, whichever version wrote it: a field at its default asks nothing."""
+    return hashlib.sha256(msgspec.json.encode(_asked(body), order="sorted")).hexdigest()
+
+
+def _asked(value: Any) -> Any:
+    """A value of a request as plain data; of a struct, its tag and the fields that are not at their default."""
+    if isinstance(value, msgspec.Struct):
+        defaults = {field.name: field.default for field in msgspec.structs.fields(value)}
+        told = {name: _asked(getattr(value, name)) for name in defaults if getattr(value, name) != defaults[name]}
+        return {"": value.__struct_config__.tag, **told}
+    if isinstance(value, list):
+        return [_asked(entry) for entry in value]
+    return value
+
+
+def _first_digest(body: Operation) -> str:
+    """The same as version 0.1.0 wrote it."""
+    return hashlib.sha256(msgspec.json.encode(body, order="sorted")).hexdigest()

@@ -1,0 +1,117 @@
+"""The sessions' journals as the daemon reads them: one running state each, kept between questions.
+
+Questions run in worker threads; a lock a session keeps its state to one at a time. Dropping a state changes no answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from jesse_paper.errors import PaperError
+from jesse_paperd.analytics.state import LedgerState
+from jesse_paperd.core.layout import Layout
+from jesse_paperd.records.journal import JournalReader
+
+#: States kept; the least recently asked are dropped. One of a year-old session is about 1 MB.
+_KEPT = 300
+
+
+class Ledger:
+    """A session's journal and what is known of it."""
+
+    def __init__(self, reader: JournalReader, starting_balance: float, file: os.stat_result | None) -> None:
+        self.reader = reader
+        self.file = file
+        self.state = LedgerState(reader, starting_balance)
+        self.lock = threading.Lock()
+        #: Nobody is given it any more, and its reader is closed; both under `lock`, but for the wish to retire.
+        self.retired = False
+        self.closed = False
+
+    def retire(self) -> None:
+        """Close the reader: now, or when whoever is reading has done with it."""
+        self.retired = True
+        self.close_if_retired()
+
+    def close_if_retired(self) -> None:
+        """Close the reader of one that is retired, unless somebody has it, who will call this afterwards."""
+        if self.retired and self.lock.acquire(blocking=False):
+            try:
+                self.closed = True
+                self.reader.close()
+            finally:
+                self.lock.release()
+
+
+class Ledgers:
+    """The ledgers by session id; for any thread."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._ledgers: OrderedDict[str, Ledger] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def read(self, session_id: str, starting_balance: float) -> Iterator[Ledger]:
+        """The ledger of a session, up to date, for this thread alone: all that is read of it is of one moment.
+
+        Raises:
+            PaperError: `storage_failed` when the journal cannot be read.
+        """
+        ledger = self._take(session_id, starting_balance)
+        try:
+            with ledger.reader.snapshot():
+                ledger.state.refresh()
+                yield ledger
+        except sqlite3.Error as error:
+            self.drop(session_id)
+            raise PaperError(
+                "storage_failed",
+                f"the journal of session {session_id} cannot be read: {error}",
+                "restore sessions/<id>/journal.sqlite from a backup, or see docs/operations.md",
+            ) from error
+        finally:
+            ledger.lock.release()
+            ledger.close_if_retired()
+
+    def drop(self, session_id: str) -> None:
+        """Forget what is known of a session."""
+        with self._lock:
+            ledger = self._ledgers.pop(session_id, None)
+        if ledger is not None:
+            ledger.retire()
+
+    def _take(self, session_id: str, starting_balance: float) -> Ledger:
+        """The ledger of a session, locked."""
+        while True:
+            ledger = self._get(session_id, starting_balance)
+            ledger.lock.acquire()
+            if not ledger.closed:
+                return ledger
+            ledger.lock.release()  # it was dropped while we waited for it
+
+    def _get(self, session_id: str, starting_balance: float) -> Ledger:
+        with self._lock:
+            journal = self._layout.session(session_id).journal
+            try:
+                file = journal.stat()
+            except FileNotFoundError:
+                nothing = Ledger(JournalReader.of_nothing(), starting_balance, None)
+                nothing.retired = True
+                return nothing
+            ledger = self._ledgers.get(session_id)
+            # A journal that was restored from a backup is another file.
+            if ledger is None or ledger.file is None or not os.path.samestat(ledger.file, file):
+                fresh = Ledger(JournalReader(journal), starting_balance, file)
+                if ledger is not None:
+                    ledger.retire()
+                ledger = self._ledgers[session_id] = fresh
+                if len(self._ledgers) > _KEPT:
+                    self._ledgers.popitem(last=False)[1].retire()
+            self._ledgers.move_to_end(session_id)
+            return ledger

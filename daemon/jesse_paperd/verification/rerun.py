@@ -1,0 +1,275 @@
+"""Proof on demand: a session's own candles once more, through `jesse.research.backtest` and through the engine.
+
+Both run in the calling process and take it over (Jesse's state is process-global): call this in a process of its own.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from jesse_paperd.engine.engine import Engine, EngineSettings
+from jesse_paperd.engine.intake import MINUTE, TIME, Intake, Rows, empty
+from jesse_paperd.engine.jesse import core as jesse_core
+from jesse_paperd.engine.strategy import paper_class
+from jesse_paperd.records.journal import Facts, JournalReader, Progress, TradeRow
+from jesse_paperd.session.replay_check import Divergence, ReplayCheck
+
+_BLOCK = 4096
+# The journal's name of a trade's field → Jesse's, and what makes Jesse's value the journal's.
+_FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "side": ("type", str),
+    "qty": ("qty", float),
+    "entry_price": ("entry_price", lambda value: _defined(value)),
+    "exit_price": ("exit_price", lambda value: _defined(value)),
+    "entry_at": ("opened_at", int),
+    "exit_at": ("closed_at", int),
+    "fee": ("fee", float),
+    "pnl": ("PNL", lambda value: _defined(value)),
+    "pnl_pct": ("PNL_percentage", lambda value: _defined(value) / 100),
+}
+
+
+class Verification(msgspec.Struct, frozen=True):
+    """What verifying found. `difference` is the first one, against Jesse's backtest; `replay` against the journal.
+
+    `method` says how Jesse went through the candles: `row counting`, its usual way on gap-free candles, where the
+    session began on a boundary of all its timeframes, else `timestamp replay`, its way on candles with gaps;
+    `method_reason` says why that one. `compared_until` is the market time up to which trades could be compared,
+    `limits` says why not further.
+    """
+
+    equal: bool
+    trades: int
+    compared: int
+    method: str
+    compared_until: int | None
+    difference: Divergence | None
+    replay: list[Divergence]
+    limits: list[str]
+    method_reason: str = ""
+
+
+def verify(
+    settings: EngineSettings,
+    strategy_class: type,
+    warmup: Mapping[str, Rows],
+    start: int | None,
+    rows: Mapping[str, Rows],
+    reader: JournalReader,
+) -> Verification:
+    """Rerun a session and compare every closed trade, field by field, to the last bit.
+
+    Args:
+        settings, strategy_class, warmup, start: what the session's engine was made of.
+        rows: the candles that it consumed, up to the journal's cursor.
+        reader: the session's journal.
+    """
+    journaled = reader.trades()
+    asked = _leverages_asked(reader)
+    outcome = reader.outcome()
+    finished = outcome is not None and outcome.reason != "failed"
+    replay, hyperparameters = _replay(settings, strategy_class, warmup, start, rows, asked, reader, finished)
+    if settings.hyperparameters:
+        # Jesse's backtest takes all or none: those that were not given have their defaults.
+        settings = replace(settings, hyperparameters=hyperparameters)
+
+    limits = []
+    until = None
+    changes = [at for _, at, kind, _ in reader.events() if kind == "leverage"]
+    if changes:
+        until = changes[0]
+        rows = {symbol: part[part[:, TIME] + MINUTE <= until] for symbol, part in rows.items()}
+        limits.append("a backtest has one leverage: only what closed before the first change of it was compared")
+        finished = False
+    warmup, rows = _as_traded(settings, warmup, start, rows)
+    expected_trades = [trade for trade in journaled if until is None or trade.exit_at <= until]
+    reason = _why_not_by_rows(settings, warmup, rows)
+    counts_rows = not reason
+    difference = None
+    try:
+        found = _backtest(settings, strategy_class, warmup, rows, by_the_clock=not counts_rows)
+        difference = _compare(expected_trades, found, finished)
+        if difference is not None and counts_rows:
+            by_the_clock = _backtest(settings, strategy_class, warmup, rows, by_the_clock=True)
+            if _compare(expected_trades, by_the_clock, finished) is None:
+                limits.append("equal to Jesse's timestamp replay of these candles, not to its row counting")
+    except Exception as error:  # noqa: BLE001 - the strategy's own code runs in there
+        # A session that failed fails here too, at the candle after the last whole one.
+        difference = Divergence("backtest", "run", None, f"{type(error).__name__}: {error}")
+    return Verification(
+        equal=difference is None and not replay,
+        trades=len(journaled),
+        compared=len(expected_trades),
+        method="row counting" if counts_rows else "timestamp replay",
+        compared_until=until,
+        difference=difference,
+        replay=replay,
+        limits=limits,
+        method_reason=reason or "one market without gaps, begun on a boundary of all timeframes",
+    )
+
+
+def _leverages_asked(reader: JournalReader) -> list[tuple[int, int]]:
+    """When which leverage was asked for, by market time; the engine decides again when it applies."""
+    return [
+        (at, int(msgspec.json.decode(detail)["to"]))
+        for _, at, kind, detail in reader.events()
+        if kind == "leverage_asked"
+    ]
+
+
+def _replay(
+    settings: EngineSettings,
+    strategy_class: type,
+    warmup: Mapping[str, Rows],
+    start: int | None,
+    rows: Mapping[str, Rows],
+    asked: list[tuple[int, int]],
+    reader: JournalReader,
+    finished: bool,
+) -> tuple[list[Divergence], dict[str, Any]]:
+    """What differs from the journal, and the hyperparameters that the strategy had."""
+    engine = Engine(settings, strategy_class, warmup, start)
+    check = ReplayCheck(reader)
+    found: list[Divergence] = []
+
+    def look(facts: Facts, progress: Progress) -> None:
+        found.extend(check.compare(facts, progress))
+
+    begin: float = 0
+    for end, leverage in [*asked, (np.inf, None)]:
+        for block in _blocks(rows, begin, end):
+            engine.advance(block)
+            look(engine.take_facts(), engine.progress)
+        if leverage is not None:
+            engine.set_leverage(leverage)
+        begin = end
+    if finished:
+        engine.finish()
+        look(engine.take_facts(), engine.progress)
+    return found + check.finish(engine.progress), engine.hyperparameters
+
+
+def _blocks(rows: Mapping[str, Rows], begin: float, end: float) -> Iterator[dict[str, Rows]]:
+    """Rows that open at or after `begin` and before `end`, all symbols cut at the same moments."""
+    part = {s: candles[(candles[:, TIME] >= begin) & (candles[:, TIME] < end)] for s, candles in rows.items()}
+    times = np.unique(np.concatenate([candles[:, TIME] for candles in part.values()]))
+    for first in range(0, len(times), _BLOCK):
+        low, high = times[first], times[min(first + _BLOCK, len(times)) - 1]
+        yield {s: candles[(candles[:, TIME] >= low) & (candles[:, TIME] <= high)] for s, candles in part.items()}
+
+
+def _as_traded(
+    settings: EngineSettings, warmup: Mapping[str, Rows], start: int | None, rows: Mapping[str, Rows]
+) -> tuple[dict[str, Rows], dict[str, Rows]]:
+    """Warm-up and traded rows as the engine stepped them: gaps filled where the session fills them."""
+    intake = Intake(settings.symbols, settings.gap_policy == "fill")
+    given = intake.begin(warmup, start)
+    taken = intake.take(rows, Facts(), Progress(), settings.symbol)
+    for symbol, held in intake.rest().items():
+        taken[symbol] = np.concatenate((taken[symbol], held))
+    if start is not None:
+        for symbol, part in taken.items():
+            early = int(np.searchsorted(part[:, TIME], start))
+            given[symbol] = np.concatenate((given.get(symbol, empty()), part[:early]))
+            taken[symbol] = part[early:]
+    return given, taken
+
+
+def _why_not_by_rows(settings: EngineSettings, warmup: Mapping[str, Rows], rows: Mapping[str, Rows]) -> str:
+    """Why Jesse's row counting would cut other candles than the clock; empty where it cuts the same."""
+    if len(rows) > 1:
+        return "several markets: their rows are matched by the clock"
+    candles = rows[settings.symbol]
+    before = warmup.get(settings.symbol, empty())
+    timeframes = [settings.timeframe, *(timeframe for _, timeframe in settings.data_routes)]
+    longest = max(jesse_core.minutes_of(timeframe) for timeframe in timeframes)
+    if len(candles) == 0:
+        return "no candle was traded"
+    if (np.diff(candles[:, TIME]) != MINUTE).any():
+        return "the traded candles have gaps: there Jesse itself goes by the clock"
+    times = np.concatenate((before[:, TIME], candles[:1, TIME]))
+    if missing := int((np.diff(times) // MINUTE - 1).sum()):
+        return (
+            f"the warm-up lacks {missing} minute{'s' if missing > 1 else ''}: Jesse's plain backtest counts rows "
+            "there, so its candles are shifted against the clock, which a session follows"
+        )
+    if len(before) < settings.warmup_candles * longest:
+        return "the warm-up was completed from the candles that were to be traded"
+    if not all(
+        len(before) % length == 0 and candles[0, TIME] % (length * MINUTE) == 0
+        for length in map(jesse_core.minutes_of, timeframes)
+    ):
+        return "the session began amid a candle of one of its timeframes"
+    return ""
+
+
+def _backtest(
+    settings: EngineSettings,
+    strategy_class: type,
+    warmup: Mapping[str, Rows],
+    rows: Mapping[str, Rows],
+    by_the_clock: bool,
+) -> list[dict[str, Any]]:
+    exchange = settings.exchange
+
+    def streams(parts: Mapping[str, Rows]) -> dict[str, dict[str, Any]]:
+        return {
+            f"{exchange}-{symbol}": {"exchange": exchange, "symbol": symbol, "candles": part}
+            for symbol, part in parts.items()
+            if len(part)
+        }
+
+    route = {"exchange": exchange, "symbol": settings.symbol, "timeframe": settings.timeframe}
+    random.seed(settings.seed)
+    np.random.seed(settings.seed % 2**32)
+    with _timestamp_replay(by_the_clock):
+        result = jesse_core.backtest(
+            settings.for_jesse(),
+            [{**route, "strategy": paper_class(strategy_class)}],
+            [{"exchange": exchange, "symbol": symbol, "timeframe": frame} for symbol, frame in settings.data_routes],
+            streams(rows),
+            streams(warmup) or None,
+            hyperparameters=settings.hyperparameters,
+        )
+    trades: list[dict[str, Any]] = result.get("trades", [])
+    return trades
+
+
+@contextmanager
+def _timestamp_replay(forced: bool) -> Iterator[None]:
+    """Make Jesse go by the clock on candles on which it would count rows."""
+    module = jesse_core.backtest_mode
+    original = module._uses_observed_timestamp_replay
+    if forced:
+        module._uses_observed_timestamp_replay = lambda _candles: True
+    try:
+        yield
+    finally:
+        module._uses_observed_timestamp_replay = original
+
+
+def _compare(journaled: list[TradeRow], found: list[dict[str, Any]], finished: bool) -> Divergence | None:
+    if not finished and len(found) == len(journaled) + 1:
+        # The backtest closes at its end what the session still has open.
+        found = found[:-1]
+    for trade, reference in zip(journaled, found, strict=False):
+        for name, (jesse_name, converted) in _FIELDS.items():
+            expected = converted(reference[jesse_name])
+            if getattr(trade, name) != expected:
+                return Divergence("trades", f"{trade.trade_id}, {name}", getattr(trade, name), expected)
+    if len(journaled) != len(found):
+        return Divergence("trades", "count", len(journaled), len(found))
+    return None
+
+
+def _defined(value: float) -> float:
+    """The journal has 0 where Jesse has no value, as for the entry price of a trade opened by a flip."""
+    return float(value) if np.isfinite(value) else 0.0
