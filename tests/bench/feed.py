@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jesse_paper import protocol as wire
-from jesse_paperd.candles.store import MINUTE
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.feed.messages import CandleClosed, Wish, WishList, decode_event, encode
 from jesse_paperd.records.journal import JournalReader
 from tests.fakes.market import random_market

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jesse_paperd.candles.files import MINUTE, Rows, csv_text, read_candle_file, write_candle_file
+from jesse_paperd.candles.files import csv_text, read_candle_file, write_candle_file
 from jesse_paperd.candles.store import CandleReader, CandleStore, Gap
 from jesse_paperd.core.layout import Layout
+from jesse_paperd.core.minutes import MINUTE, Rows
 from jesse_paperd.feed.messages import CandleClosed, Wish
 from tests.blackbox.test_feed_process import BTC, SPEED, SPOT, FeedProcess, stand_in
 from tests.fakes.market import random_market

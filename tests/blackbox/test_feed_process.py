@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from jesse_paperd.candles.store import MINUTE, Candle, CandleReader
+from jesse_paperd.candles.store import Candle, CandleReader
 from jesse_paperd.core.layout import Layout
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.feed.messages import (
     CandleClosed,
     Event,

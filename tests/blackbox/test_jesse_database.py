@@ -18,9 +18,10 @@ import pytest
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
 from jesse_paper.rfc3339 import to_text
-from jesse_paperd.candles.files import MINUTE, Rows, read_candle_file, write_candle_file
+from jesse_paperd.candles.files import read_candle_file, write_candle_file
 from jesse_paperd.candles.jesse_database import JesseDatabase, database_of
 from jesse_paperd.candles.store import CandleStore
+from jesse_paperd.core.minutes import MINUTE, Rows
 from jesse_paperd.feed.main import Feed
 from jesse_paperd.feed.messages import CandleClosed, FeedProblem, Wish
 from tests.blackbox.test_candles import cli

@@ -12,7 +12,8 @@ import pytest
 
 from jesse_paper import protocol as wire
 from jesse_paper.rfc3339 import to_ms
-from jesse_paperd.candles.store import MINUTE, Candle, CandleReader
+from jesse_paperd.candles.store import Candle, CandleReader
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.records.journal import JournalReader
 from tests.blackbox.test_feed_process import BTC, ROOT, SPEED, SPOT, stand_in
 from tests.fakes.market import random_market

@@ -29,7 +29,7 @@ ARROWS: dict[str, set[str]] = {
     "records": {"core", "jesse_paper"},
     "candles": {"core", "jesse_paper", "records"},
     "strategies": {"core", "jesse_paper"},
-    "analytics": {"jesse_paper", "records"},
+    "analytics": {"core", "jesse_paper", "records"},
     "feed": {"candles", "core", "jesse_paper"},
     "engine": {"core", "jesse_paper", "records"},
     "session": {"candles", "core", "engine", "jesse_paper", "processes", "records", "strategies"},

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from jesse_paperd.candles.store import MINUTE, Candle
+from jesse_paperd.candles.store import Candle
+from jesse_paperd.core.minutes import MINUTE
 from tests.fakes.market import Market
 
 #: A query for candles: the market, the first minute wanted (or None: the newest), and how many.

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from jesse_paperd.candles.store import MINUTE
+from jesse_paperd.core.minutes import MINUTE
 from tests.fakes.dialects import DIALECTS, Dialect, Question
 from tests.fakes.faults import LAGGING, ROWS, Fault, spoil
 from tests.fakes.market import Market, random_market, recorded_market

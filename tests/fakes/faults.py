@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from jesse_paperd.candles.store import MINUTE, Candle
+from jesse_paperd.candles.store import Candle
+from jesse_paperd.core.minutes import MINUTE
 
 #: Faults of the connection or of HTTP; the server carries them out.
 #:   drop       closes the connection without an answer         cut       closes it in the middle of the answer

@@ -8,7 +8,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from jesse_paperd.candles.store import MINUTE, Candle
+from jesse_paperd.candles.store import Candle
+from jesse_paperd.core.minutes import MINUTE
 
 
 class Market:

@@ -9,7 +9,8 @@ from typing import Any
 import ccxt.async_support as ccxt
 import pytest
 
-from jesse_paperd.candles.store import MINUTE, CandleReader, Gap
+from jesse_paperd.candles.store import CandleReader, Gap
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.feed.messages import FeedProblem
 from jesse_paperd.feed.settings import ExchangeSettings
 from tests.fakes.faults import LAGGING, ROWS, Fault

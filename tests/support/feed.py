@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from jesse_paperd.candles.store import MINUTE, Candle, CandleReader
+from jesse_paperd.candles.store import Candle, CandleReader
 from jesse_paperd.core.layout import Layout
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.feed.main import TICK, Feed
 from jesse_paperd.feed.messages import CandleClosed, Event, ExchangeState, MarketState, Wish, WishList
 from jesse_paperd.feed.settings import ExchangeSettings

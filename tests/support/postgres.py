@@ -16,7 +16,7 @@ from typing import Any
 import psycopg2
 import psycopg2.extras
 
-from jesse_paperd.candles.files import Rows
+from jesse_paperd.core.minutes import Rows
 from tests.support.daemon import eventually
 
 READER = "reader"

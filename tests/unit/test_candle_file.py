@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jesse_paper.errors import PaperError
-from jesse_paperd.candles.files import MINUTE, SUFFIXES, Rows, read_candle_file, write_candle_file
+from jesse_paperd.candles.files import SUFFIXES, read_candle_file, write_candle_file
+from jesse_paperd.core.minutes import MINUTE, Rows
 
 START = 1_735_689_600_000
 

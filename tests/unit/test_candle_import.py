@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from jesse_paperd.candles import importing as candle_import
 from jesse_paperd.candles.importing import import_candles
-from jesse_paperd.candles.store import MINUTE, CandleReader, CandleStore
+from jesse_paperd.candles.store import CandleReader, CandleStore
+from jesse_paperd.core.minutes import MINUTE
 from tests.unit.test_candle_file import random_rows
 
 BTC, SPOT = "BTC-USDT", "Binance Spot"

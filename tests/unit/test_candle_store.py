@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jesse_paper.errors import PaperError
-from jesse_paperd.candles.files import Rows
-from jesse_paperd.candles.store import MINUTE, Candle, CandleReader, CandleStore, Gap
+from jesse_paperd.candles.store import Candle, CandleReader, CandleStore, Gap
+from jesse_paperd.core.minutes import MINUTE, Rows
 
 START = 1_735_689_600_000
 BTC = "BTC-USDT"

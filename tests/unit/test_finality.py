@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jesse_paperd.candles.store import MINUTE, Candle, Gap
+from jesse_paperd.candles.store import Candle, Gap
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.feed.finality import MALFORMED_FOR, MALFORMED_TIMES, Finality, examine
 from tests.fakes.faults import ROWS, Fault, spoil
 from tests.fakes.market import Market, random_market

@@ -17,6 +17,7 @@ from jesse_paperd.analytics.equity import EquityCurve, equity_curve, finest_reso
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.analytics.path import Floats, Times
 from jesse_paperd.analytics.state import LedgerState
+from jesse_paperd.core.minutes import DAY, MINUTE
 from jesse_paperd.records.journal import TradeRow
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _draw_price(axes: Axes, candles: Floats | None, trades: list[TradeRow], colo
         # Each point stands for a stretch of minutes: its range behind, its last close as the line.
         starts = np.arange(0, len(candles), max(1, -(-len(candles) // _POINTS)))
         ends = np.append(starts[1:], len(candles)) - 1
-        at = _dates(candles[ends, 0].astype(np.int64) + 60_000)
+        at = _dates(candles[ends, 0].astype(np.int64) + MINUTE)
         high, low = np.maximum.reduceat(candles[:, 3], starts), np.minimum.reduceat(candles[:, 4], starts)
         axes.fill_between(at, low, high, color=colours.line, alpha=0.25, linewidth=0)
         axes.plot(at, candles[ends, 2], color=colours.line, linewidth=0.9)
@@ -168,4 +169,4 @@ def _draw_drawdown(axes: Axes, curve: EquityCurve, deepest: float, colours: Pale
 
 def _dates(at: Times) -> Any:
     """Matplotlib's dates: days since 1970 as floats."""
-    return at / 86_400_000
+    return at / DAY

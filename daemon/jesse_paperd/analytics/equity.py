@@ -12,8 +12,9 @@ import numpy as np
 
 from jesse_paper.protocol import EquityPoint, Resolution
 from jesse_paper.rfc3339 import to_text
-from jesse_paperd.analytics.path import DAY, HOUR, MINUTE, Floats, Times
+from jesse_paperd.analytics.path import Floats, Times
 from jesse_paperd.analytics.state import LedgerState
+from jesse_paperd.core.minutes import DAY, HOUR, MINUTE
 
 _UNITS = {"m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 RESOLUTIONS: dict[str, int] = {name: int(name[:-1]) * _UNITS[name[-1]] for name in get_args(Resolution)}

@@ -12,8 +12,9 @@ from typing import Literal
 from jesse_paper.metric_definitions import VERSION
 from jesse_paper.protocol import Metrics, Undefined
 from jesse_paper.rfc3339 import to_text
-from jesse_paperd.analytics.path import DAY, HOUR, EquityPath
+from jesse_paperd.analytics.path import EquityPath
 from jesse_paperd.analytics.state import PERIODS, Interval, Standing
+from jesse_paperd.core.minutes import DAY, HOUR
 
 DAILY_FROM = 30
 """Daily returns from which `auto` prefers them; in days, the least time that is annualised by compounding."""

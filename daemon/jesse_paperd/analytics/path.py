@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+from jesse_paperd.core.minutes import HOUR
 
 Run = tuple[int, int, int, float, float, int]
 """A row of the journal's `equity`: first_at, last_at, samples, equity, unrealized_pnl, in_position."""

@@ -10,9 +10,10 @@ from typing import Literal
 
 import numpy as np
 
-from jesse_paperd.analytics.path import HOUR, MINUTE, EquityPath, Floats, Run
+from jesse_paperd.analytics.path import EquityPath, Floats, Run
 from jesse_paperd.analytics.ratios import Ratios, ratios_of, returns_of
 from jesse_paperd.analytics.tally import TradeTally
+from jesse_paperd.core.minutes import HOUR, MINUTE
 from jesse_paperd.records.journal import JournalReader, TradeRow
 
 Interval = Literal["1h", "1d"]

@@ -6,7 +6,7 @@ import msgspec
 
 from jesse_paper.protocol import Trade
 from jesse_paper.rfc3339 import to_text
-from jesse_paperd.analytics.path import MINUTE
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.records.journal import JournalReader, TradeRow
 
 

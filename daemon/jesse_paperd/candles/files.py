@@ -22,19 +22,17 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
 from jesse_paper.errors import PaperError
 from jesse_paper.rfc3339 import to_text
 from jesse_paperd.core.input_file import read_input_file, unzip
+from jesse_paperd.core.minutes import MINUTE, Rows
 
-MINUTE = 60_000
 #: Bytes of a candle file, and of what it unpacks to: about fifteen years of minutes as CSV.
 MOST_BYTES = 512 * 2**20
 COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 HEADER = ",".join(COLUMNS)
 SUFFIXES = (".csv", ".csv.gz", ".npy", ".parquet")
-Rows = NDArray[np.float64]
 
 _LONGEST_LINE = 1000
 #: As numpy reads it: Python itself also takes underscores, and the digits of other scripts.

@@ -14,8 +14,8 @@ import msgspec
 
 from jesse_paper.errors import PaperError
 from jesse_paper.rfc3339 import to_text
-from jesse_paperd.candles.files import MINUTE, Rows
 from jesse_paperd.candles.store import Candle, CandleStore
+from jesse_paperd.core.minutes import MINUTE, Rows
 
 #: Minutes of one transaction: about 50 ms.
 STRETCH = 20_000

@@ -28,8 +28,9 @@ import numpy as np
 
 from jesse_paper.errors import PaperError
 from jesse_paper.rfc3339 import to_text
-from jesse_paperd.candles.files import Rows, check_candles
+from jesse_paperd.candles.files import check_candles
 from jesse_paperd.core.input_file import read_input_text
+from jesse_paperd.core.minutes import Rows
 
 EXAMPLE = '[jesse_database] with url = "postgresql://jesse_user@localhost/jesse_db", or env_file = "/path/to/.env"'
 #: Rows of one round trip. They are all that is held beside the arrays they become.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jesse_paperd.candles.files import MINUTE, Rows
 from jesse_paperd.candles.store import CandleReader
 from jesse_paperd.core.layout import Layout
+from jesse_paperd.core.minutes import MINUTE, Rows
 from jesse_paperd.records.spec import SessionSpec
 
 

@@ -15,8 +15,9 @@ from typing import Protocol
 import numpy as np
 
 from jesse_paper.errors import PaperError
-from jesse_paperd.candles.files import MINUTE, Rows, parse_candles, read_raw
+from jesse_paperd.candles.files import parse_candles, read_raw
 from jesse_paperd.core.layout import Layout
+from jesse_paperd.core.minutes import MINUTE, Rows
 from jesse_paperd.records.spec import SessionSpec
 
 

@@ -25,10 +25,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jesse_paperd.candles.files import Rows
+from jesse_paperd.core.minutes import MINUTE, Rows
 from jesse_paperd.core.sqlite import open_reader, open_writer, transaction
 
-MINUTE = 60_000
 VERSION = 1
 
 SCHEMA = """

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jesse_paperd.engine.intake import CLOSE, HIGH, LOW, MINUTE, OPEN, TIME, Rows
+from jesse_paperd.core.minutes import MINUTE, Rows
+from jesse_paperd.engine.intake import CLOSE, HIGH, LOW, OPEN, TIME
 from jesse_paperd.engine.jesse.core import BucketReads, add_candle, aggregate, candles, larger_timeframes, minutes_of
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.core.text import storable
-from jesse_paperd.engine.jesse.core import MINUTE, candles, is_working, order_statuses, order_types, store
+from jesse_paperd.engine.jesse.core import candles, is_working, order_statuses, order_types, store
 from jesse_paperd.records.journal import Facts, OrderRow, PositionRow, TradeRow
 
 #: Cancelled orders that Jesse keeps for `self.orders` while a position is open; a trailing stop makes one a candle.

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from jesse_paper.errors import PaperError
+from jesse_paperd.core.minutes import Rows
 from jesse_paperd.engine.bookkeeping import Ledger, LogTap
 from jesse_paperd.engine.equity import EquityRuns, account_of, daily_balances
-from jesse_paperd.engine.intake import TIME, Intake, Rows, checksum
+from jesse_paperd.engine.intake import TIME, Intake, checksum
 from jesse_paperd.engine.jesse import core as jesse
 from jesse_paperd.engine.settings import EngineSettings
 from jesse_paperd.engine.stepping import Stepper

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from jesse_paperd.core.minutes import MINUTE, Rows
 from jesse_paperd.records.journal import Facts, Progress
 
-Rows = NDArray[np.float64]
-MINUTE = 60_000
 TIME, OPEN, CLOSE, HIGH, LOW, VOLUME = range(6)
 
 

@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jesse_paperd.core.minutes import DAY, MINUTE, Rows
 from jesse_paperd.engine.bars import Market
 from jesse_paperd.engine.bookkeeping import Ledger
 from jesse_paperd.engine.equity import EquityRuns, account_of
-from jesse_paperd.engine.intake import CLOSE, MINUTE, Rows, checksum, count_gaps
+from jesse_paperd.engine.intake import CLOSE, checksum, count_gaps
 from jesse_paperd.engine.jesse import core as jesse
 from jesse_paperd.engine.settings import EngineSettings
 from jesse_paperd.records.journal import Facts, Progress
-
-DAY = 86_400_000
 
 
 class Stepper:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jesse_paperd.engine.intake import MINUTE, TIME, Rows, empty
+from jesse_paperd.core.minutes import MINUTE, Rows
+from jesse_paperd.engine.intake import TIME, empty
 from jesse_paperd.engine.jesse.core import candles, generate_completed_candles, larger_timeframes, minutes_of
 
 

@@ -20,7 +20,7 @@ import aiohttp
 import ccxt.async_support as ccxt
 import msgspec
 
-from jesse_paperd.candles.store import MINUTE
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.feed.clock import VenueClock
 from jesse_paperd.feed.exchanges import Exchange
 from jesse_paperd.feed.gate import Failure, SourceError

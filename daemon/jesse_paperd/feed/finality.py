@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from jesse_paperd.candles.store import MINUTE, Candle, Gap
+from jesse_paperd.candles.store import Candle, Gap
+from jesse_paperd.core.minutes import MINUTE
 
 #: How long after its first appearance an unproven row must come again unchanged.
 EQUAL_AFTER = 5_000

@@ -13,7 +13,7 @@ import random
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from jesse_paperd.candles.store import MINUTE
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.feed.finality import EQUAL_AFTER, Finality, Reply, examine
 from jesse_paperd.feed.gate import SourceError, backoff
 from jesse_paperd.feed.messages import CandleClosed, MarketCondition, MarketState

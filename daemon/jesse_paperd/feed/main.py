@@ -25,6 +25,7 @@ from jesse_paper.errors import PaperError
 from jesse_paperd.candles.jesse_database import JesseDatabase, database_of
 from jesse_paperd.candles.store import CandleStore
 from jesse_paperd.core.layout import Layout
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.feed import settings as config
 from jesse_paperd.feed.exchanges import resolve
 from jesse_paperd.feed.gate import Gate
@@ -87,7 +88,7 @@ class Feed:
             except PaperError as error:
                 self._emit(FeedProblem(message=f"{wish.symbol}: {error.message}"))
                 continue
-            since = max(0, wish.since) // 60_000 * 60_000
+            since = max(0, wish.since) // MINUTE * MINUTE
             markets = wanted.setdefault(exchange.name, {})
             markets[wish.symbol] = min(since, markets.get(wish.symbol, since))
         for name in self._exchanges.keys() - wanted.keys():

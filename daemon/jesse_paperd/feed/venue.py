@@ -13,6 +13,7 @@ from jesse_paper.errors import PaperError
 from jesse_paperd.candles.importing import STRETCH
 from jesse_paperd.candles.jesse_database import JesseDatabase
 from jesse_paperd.candles.store import CandleStore
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.feed.clock import VenueClock
 from jesse_paperd.feed.exchange import CcxtSource
 from jesse_paperd.feed.exchanges import Exchange
@@ -136,7 +137,7 @@ class Venue:
             await asyncio.sleep(0)  # other pairs' live candles go between
         if added:
             log.info("%s %s: %d candles of Jesse's database", exchange, symbol, added)
-            self.announce(CandleClosed(exchange=exchange, symbol=symbol, upto=int(candles.rows[-1, 0]) + 60_000))
+            self.announce(CandleClosed(exchange=exchange, symbol=symbol, upto=int(candles.rows[-1, 0]) + MINUTE))
 
     def leaving(self, share: float) -> float:
         """Weight to leave alone: a share of the budget, but at least what the next minute needs of all pairs."""

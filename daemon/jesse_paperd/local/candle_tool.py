@@ -25,6 +25,7 @@ from jesse_paperd.cli.progress import Show, progress_bar
 from jesse_paperd.cli.tables import minute, pairs, table
 from jesse_paperd.config import Config, load
 from jesse_paperd.core.layout import Layout
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.feed.exchanges import EXCHANGES, resolve
 
 _MB = 1_000_000
@@ -176,7 +177,7 @@ def _import_market(
 ) -> Imported:
     # What an exchange still serves is proven by its next candle; of other data there is nothing else to come.
     candles = database.read(
-        exchange, symbol, since, min(upto, _now() // 60_000 * 60_000), settled=EXCHANGES[exchange].live,
+        exchange, symbol, since, min(upto, _now() // MINUTE * MINUTE), settled=EXCHANGES[exchange].live,
         progress=lambda done: show(f"reading {symbol}", done, None, exchange),
     )  # fmt: skip
     rows = candles.rows

@@ -20,6 +20,7 @@ import msgspec
 
 from jesse_paper.errors import PaperError
 from jesse_paper.protocol import Answer, Operation, Reply
+from jesse_paperd.core.minutes import DAY
 from jesse_paperd.core.sqlite import open_reader, open_writer, transaction
 from jesse_paperd.records.spec import SessionSpec
 
@@ -75,7 +76,7 @@ CREATE INDEX requests_by_age ON requests (created_at);
 
 #: A request id is remembered this long, far longer than any client retries; and so many of them whatever the clock
 #: says, which someone may set forward.
-REQUESTS_KEPT_MS = 7 * 86_400_000
+REQUESTS_KEPT_MS = 7 * DAY
 REQUESTS_KEPT = 1000
 #: So many ends of processes are kept of a session, the latest.
 ENDS_KEPT = 20

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 import jesse_paperd
+from jesse_paperd.core.minutes import MINUTE
 
 TIMEFRAME_MINUTES = {
     "1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "45m": 45,
@@ -99,5 +100,5 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
         forming at the start beside the whole ones.
         """
         assert self.live_from is not None
-        length = self.largest_timeframe_minutes * 60_000
-        return self.live_from // length * length - self.warmup_minutes * 60_000
+        length = self.largest_timeframe_minutes * MINUTE
+        return self.live_from // length * length - self.warmup_minutes * MINUTE

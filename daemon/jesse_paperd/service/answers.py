@@ -18,9 +18,9 @@ from jesse_paperd.analytics.equity import equity_curve
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.analytics.report import Subject, report_html
 from jesse_paperd.analytics.trades import trade_of
-from jesse_paperd.candles.files import Rows
 from jesse_paperd.candles.opening import open_candles
 from jesse_paperd.core.layout import Layout
+from jesse_paperd.core.minutes import HOUR, MINUTE, Rows
 from jesse_paperd.feed.messages import MarketState
 from jesse_paperd.processes import identity, lease
 from jesse_paperd.records.journal import OrderRow, Outcome, PositionRow, Progress
@@ -29,8 +29,6 @@ from jesse_paperd.records.spec import wire_timeframe
 from jesse_paperd.service.journals import Ledger, Ledgers
 from jesse_paperd.service.start_hints import hint_of_start
 from jesse_paperd.service.states import state_of
-
-_MINUTE = 60_000
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ class Answers:
             session_id=spec.session_id,
             status="failed" if "failed" in (failure, outcome and outcome.reason) else "stopped",
             stopped_at=to_text(ended_at),
-            duration_hours=max(0.0, (ended_at - record.created_at) / 3_600_000),
+            duration_hours=max(0.0, (ended_at - record.created_at) / HOUR),
             final_metrics=wire.FinalMetrics(
                 **{name: getattr(metrics, name) for name in metrics.__struct_fields__},
                 final_equity=metrics.current_equity,
@@ -349,7 +347,7 @@ class Answers:
         try:
             with self._ledgers.read(record.session_id, record.spec.starting_balance) as ledger:
                 progress = ledger.reader.progress()
-                closed_at = progress.last_candle + _MINUTE if progress is not None and progress.last_candle else 0
+                closed_at = progress.last_candle + MINUTE if progress is not None and progress.last_candle else 0
                 there = (min_trades is not None and ledger.reader.trade_count() >= min_trades) or (
                     until is not None and closed_at >= until
                 )
@@ -422,7 +420,7 @@ class Answers:
             last_candle=to_text(last) if last is not None else None,
             last_candle_age_seconds=None
             if last is None or record.spec.candle_files
-            else max(0.0, (now_ms() - last - _MINUTE) / 1000),
+            else max(0.0, (now_ms() - last - MINUTE) / 1000),
             feed_state=feed_state,
             candles=progress.candles if progress is not None else 0,
             candles_total=total,
@@ -483,7 +481,7 @@ def _ended_row(record: Record, final: wire.Stopped) -> wire.SessionRow:
         current_drawdown=metrics.current_drawdown,
         total_trades=metrics.total_trades,
         position="",
-        last_candle=to_text(to_ms(metrics.as_of) - _MINUTE) if metrics.as_of is not None else None,
+        last_candle=to_text(to_ms(metrics.as_of) - MINUTE) if metrics.as_of is not None else None,
         market_hours=final.market_hours,
         stop_reason=final.stop_reason,
         failed_at=final.stopped_at if final.status == "failed" else None,
@@ -531,7 +529,7 @@ def _market_hours(progress: Progress | None) -> float | None:
     """Market time from the first traded candle to the end of the last, in hours; None before the first."""
     if progress is None or progress.first_candle is None or progress.last_candle is None:
         return None
-    return max(0.0, (progress.last_candle + _MINUTE - progress.first_candle) / 3_600_000)
+    return max(0.0, (progress.last_candle + MINUTE - progress.first_candle) / HOUR)
 
 
 def _failed_at(view: ProcessView) -> str | None:
@@ -540,7 +538,7 @@ def _failed_at(view: ProcessView) -> str | None:
 
 
 def _hours(record: Record, ended: int | None) -> float:
-    return max(0.0, ((ended if ended is not None else now_ms()) - record.created_at) / 3_600_000)
+    return max(0.0, ((ended if ended is not None else now_ms()) - record.created_at) / HOUR)
 
 
 def _reason(record: Record, outcome: Outcome | None) -> str:
@@ -553,7 +551,7 @@ def _position(row: PositionRow, progress: Progress | None, view: ProcessView) ->
     """A position, marked to the last traded price where that is newer than the last candle."""
     price, at = row.entry_price, row.opened_at
     if progress is not None and progress.last_close is not None and progress.last_candle is not None:
-        price, at = progress.last_close, progress.last_candle + _MINUTE
+        price, at = progress.last_close, progress.last_candle + MINUTE
     for market in view.markets:
         if market.symbol == row.symbol and market.last_price is not None and (market.last_price_at or 0) > at:
             price, at = market.last_price, market.last_price_at or at

@@ -31,9 +31,9 @@ import numpy as np
 
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
-from jesse_paperd.candles.files import MINUTE
 from jesse_paperd.candles.replayed import keep_candles
 from jesse_paperd.core.layout import Layout, SessionFiles
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.core.sqlite import copy_database, open_reader
 from jesse_paperd.feed.exchanges import resolve
 from jesse_paperd.records.journal import VERSION, Journal

@@ -9,6 +9,7 @@ import jesse_paperd
 from jesse_paper import protocol as wire
 from jesse_paper.rfc3339 import to_text
 from jesse_paperd.core.layout import Layout
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.processes.zygote import Zygote
 from jesse_paperd.service.feed_process import FeedKeeper
 from jesse_paperd.service.maintenance import bytes_in
@@ -63,7 +64,7 @@ def daemon_health(
                 symbol=m.symbol,
                 state=m.state,
                 reason=m.reason,
-                last_final=to_text(m.upto - 60_000) if m.upto else None,
+                last_final=to_text(m.upto - MINUTE) if m.upto else None,
                 behind_since=to_text(m.behind_since) if m.behind_since is not None else None,
                 sessions=feed.sessions_on(m.exchange, m.symbol),
                 gap_minutes=m.gap_minutes,

@@ -8,10 +8,10 @@ from itertools import pairwise
 
 from jesse_paper.errors import PaperError
 from jesse_paper.protocol import PaperStart
-from jesse_paperd.candles.files import MINUTE
 from jesse_paperd.candles.replayed import ReplayedCandles
 from jesse_paperd.candles.store import CandleReader
 from jesse_paperd.core.layout import Layout
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.feed.exchanges import Exchange
 from jesse_paperd.records.spec import SessionSpec
 from jesse_paperd.service.replay_candles import names_no_file, replay_files

@@ -27,6 +27,7 @@ from jesse_paper.rfc3339 import to_text
 from jesse_paper.validation import did_you_mean
 from jesse_paperd.config import Config
 from jesse_paperd.core.layout import Layout
+from jesse_paperd.core.minutes import DAY
 from jesse_paperd.processes.zygote import Zygote
 from jesse_paperd.records.registry import Record, Registry, now_ms
 from jesse_paperd.records.spec import TIMEFRAME_MINUTES
@@ -51,7 +52,7 @@ log = logging.getLogger(__name__)
 #: How long paper_verify waits before it says that it goes on: shorter than any client's patience.
 _VERIFY_SECONDS = 40.0
 #: A failed session is listed with the active ones for so long.
-_FAILED_LATELY_MS = 86_400_000
+_FAILED_LATELY_MS = DAY
 #: How long an update waits for a session to use its new leverage: a flat one does at once.
 _LEVERAGE_SECONDS = 1.0
 

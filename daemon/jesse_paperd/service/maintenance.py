@@ -10,10 +10,10 @@ from pathlib import Path
 
 from jesse_paper import protocol as wire
 from jesse_paperd.core.layout import Layout
+from jesse_paperd.core.minutes import DAY
 from jesse_paperd.records.registry import Record
 
 _MB = 1_000_000
-_DAY_MS = 86_400_000
 _GRACE_SECONDS = 86_400.0
 
 
@@ -66,6 +66,6 @@ class Retention:
         """The sessions to delete now. `ended`: the time of each one's end. It remembers what it saw expired."""
         if not self._days:
             return []
-        expired = [session_id for session_id, at in ended.items() if now_ms - at > self._days * _DAY_MS]
+        expired = [session_id for session_id, at in ended.items() if now_ms - at > self._days * DAY]
         self._expired = {session_id: self._expired.get(session_id, monotonic) for session_id in expired}
         return [session_id for session_id, since in self._expired.items() if monotonic - since >= _GRACE_SECONDS]

@@ -11,10 +11,10 @@ import msgspec
 
 from jesse_paper.errors import PaperError
 from jesse_paper.protocol import PaperStart
-from jesse_paperd.candles.files import MINUTE
 from jesse_paperd.candles.replayed import ReplayedCandles
 from jesse_paperd.config import Config
 from jesse_paperd.core.layout import Layout
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.feed.exchanges import resolve
 from jesse_paperd.records.registry import now_ms
 from jesse_paperd.records.spec import SessionSpec, jesse_timeframe, versions_here

@@ -17,12 +17,12 @@ from pathlib import Path
 
 from jesse_paper.errors import PaperError
 from jesse_paper.rfc3339 import to_ms, to_text
-from jesse_paperd.candles.files import MINUTE, Rows
 from jesse_paperd.candles.jesse_database import EXAMPLE, database_of
 from jesse_paperd.candles.replayed import keep_candle_file, keep_candles
 from jesse_paperd.candles.store import CandleReader
 from jesse_paperd.config import Config
 from jesse_paperd.core.layout import Layout
+from jesse_paperd.core.minutes import MINUTE, Rows
 
 STORE, POSTGRES = "store", "postgres"
 _END_OF_TIME = 2**53

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.engine.bookkeeping import trade_id
-from jesse_paperd.engine.intake import MINUTE
 from jesse_paperd.records.journal import EquityRun, Facts, JournalReader, OrderRow, PositionRow, TradeRow
 
 

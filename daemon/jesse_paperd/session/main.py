@@ -33,10 +33,10 @@ from typing import Any, Protocol
 import msgspec
 
 from jesse_paper.errors import PaperError
-from jesse_paperd.candles.files import MINUTE
 from jesse_paperd.candles.opening import open_candles
 from jesse_paperd.candles.replayed import Candles
 from jesse_paperd.core.layout import Layout, SessionFiles
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.engine.advice import with_advice
 from jesse_paperd.engine.blame import failure_of, is_the_strategys, last_line, place_in
 from jesse_paperd.engine.engine import Engine, EngineSettings

@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from jesse_paperd.core.minutes import MINUTE, Rows
 from jesse_paperd.engine.engine import Engine, EngineSettings
-from jesse_paperd.engine.intake import MINUTE, TIME, Intake, Rows, empty
+from jesse_paperd.engine.intake import TIME, Intake, empty
 from jesse_paperd.engine.jesse import core as jesse_core
 from jesse_paperd.engine.strategy import paper_class
 from jesse_paperd.records.journal import Facts, JournalReader, Progress, TradeRow

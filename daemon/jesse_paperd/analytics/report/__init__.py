@@ -14,11 +14,12 @@ import numpy as np
 
 from jesse_paperd.analytics.equity import equity_curve, finest_resolution
 from jesse_paperd.analytics.metrics import metrics_of
-from jesse_paperd.analytics.path import MINUTE, Floats, Times
+from jesse_paperd.analytics.path import Floats, Times
 from jesse_paperd.analytics.report import sections
 from jesse_paperd.analytics.report.subject import Subject
 from jesse_paperd.analytics.state import LedgerState
 from jesse_paperd.analytics.trades import trade_of
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.records.journal import JournalReader, TradeRow
 
 __all__ = ["Subject", "report_html"]

@@ -12,9 +12,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from jesse_paperd.core.minutes import Rows
 from jesse_paperd.engine.jesse.version import require_jesse
 
 require_jesse()
@@ -70,8 +68,6 @@ __all__ = [
     "update_active_orders",
 ]
 
-MINUTE = 60_000
-Rows = NDArray[np.float64]
 
 # Each balance sample logs a line, which says nothing that the equity curve does not.
 modes_utils.logger = SimpleNamespace(info=lambda _line: None, reset=logger.reset)
