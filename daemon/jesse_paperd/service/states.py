@@ -1,8 +1,11 @@
-"""The state of a session: one of the protocol's six, told by one function from what registry, process and journal say.
+"""The states of a session: the protocol's six, their groups, and the one function that tells a session's state.
 
-starting → running → stopping → stopped
-    ↑↓         ↑↓                    failed: the strategy failed, or the daemon gave up restarting the process
-    restarting: there should be a process, and there is none
+    starting → running → stopping → stopped
+        ↑↓         ↑↓        ↓
+        restarting ──────→ failed: the strategy failed, or the daemon gave up restarting the process
+
+`restarting`: there should be a process, and there is none. From every state that is not an end a session may go to
+`stopping` or `failed`; from an end it goes nowhere (`TRANSITIONS`).
 """
 
 from __future__ import annotations
@@ -11,8 +14,18 @@ from jesse_paper.protocol import SessionState
 from jesse_paperd.records.journal import Outcome, Progress
 from jesse_paperd.records.registry import Record
 
-#: States that a session does not leave by itself.
-ENDED: frozenset[SessionState] = frozenset({"stopped", "failed"})
+#: Where a session may go from each state.
+TRANSITIONS: dict[SessionState, frozenset[SessionState]] = {
+    "starting": frozenset({"running", "restarting", "stopping", "failed"}),
+    "running": frozenset({"restarting", "stopping", "failed"}),
+    "restarting": frozenset({"starting", "running", "stopping", "failed"}),
+    "stopping": frozenset({"stopped", "failed"}),
+    "stopped": frozenset(),
+    "failed": frozenset(),
+}
+
+#: States that a session never leaves.
+ENDED: frozenset[SessionState] = frozenset(state for state, following in TRANSITIONS.items() if not following)
 
 
 def state_of(
