@@ -139,7 +139,7 @@ def test_waiting_takes_as_long_as_one_likes_and_outlasts_a_restart_of_the_daemon
 
 def _connections(daemon: Daemon) -> int:
     """How many clients the daemon's socket has."""
-    return Path("/proc/net/unix").read_text().count(f"{daemon.layout.socket}\n")
+    return Path("/proc/net/unix").read_text().count(f"{daemon.layout.run}/daemon.sock\n")
 
 
 ENVIRONMENTS = [

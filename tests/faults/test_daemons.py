@@ -58,7 +58,7 @@ def test_nothing_in_the_home_is_open_to_others(daemon: Daemon) -> None:
     assert open_to_others == {}
     for folder in (daemon.home, daemon.layout.run, daemon.layout.session("private").root):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    for file in (daemon.layout.registry, daemon.layout.session("private").journal, daemon.layout.socket):
+    for file in (daemon.layout.registry, daemon.layout.session("private").journal, daemon.layout.run / "daemon.sock"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     daemon.stop_session("private")
 

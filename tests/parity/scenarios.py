@@ -110,7 +110,7 @@ def replay_against(case: Case, path: Path, batches: Sequence[int]) -> list[dict[
     while cut < len(rows):
         end = cut + batches[turn % len(batches)]
         engine.advance({symbol: rows[cut:end]})
-        found += check.compare(engine.take_facts(), engine.progress)
+        found += check.compare(engine.take_facts())
         cut, turn = end, turn + 1
     found += check.finish(engine.progress)
     reader.close()

@@ -7,7 +7,7 @@ import msgspec
 from jesse_paper.protocol import Trade
 from jesse_paper.rfc3339 import to_text
 from jesse_paperd.core.minutes import MINUTE
-from jesse_paperd.records.journal import JournalReader, TradeRow
+from jesse_paperd.records.journal import TradeRow
 
 
 def trade_of(row: TradeRow) -> Trade:
@@ -37,8 +37,3 @@ def trade_of(row: TradeRow) -> Trade:
         max_favorable_excursion=favorable,
         order_ids=msgspec.json.decode(row.order_ids, type=list[str]),
     )
-
-
-def trade_page(reader: JournalReader, offset: int = 0, limit: int = -1) -> list[Trade]:
-    """Closed trades in the order of closing, `offset` of the oldest skipped: a page that new trades never shift."""
-    return [trade_of(row) for row in reader.trades(after=offset, limit=limit)]

@@ -91,10 +91,6 @@ class Layout:
         return self.run / "lock"
 
     @property
-    def socket(self) -> Path:
-        return self.run / "daemon.sock"
-
-    @property
     def zygote(self) -> Path:
         return self.run / "zygote"
 

@@ -37,7 +37,7 @@ from jesse_paperd.service.daemon_health import daemon_health
 from jesse_paperd.service.feed_process import FeedKeeper
 from jesse_paperd.service.maintenance import Retention, bytes_in, disk_use, sweep_candle_files
 from jesse_paperd.service.manager import SessionManager
-from jesse_paperd.service.preparation import new_session_id, prepare, whole_leverage
+from jesse_paperd.service.preparation import new_session_id, prepare
 from jesse_paperd.service.serial import Lines, Requests
 from jesse_paperd.service.start_hints import failed_before
 from jesse_paperd.service.supervision import read_outcome, read_progress
@@ -348,12 +348,10 @@ class Handlers:
         if updates.leverage is not None:
             if record.ended_at is not None or record.failure is not None or record.desired == "stopped":
                 refused["leverage"] = "the session has ended"
-            elif updates.leverage != int(updates.leverage):
-                refused["leverage"] = f"{updates.leverage:g} is not a whole number"
             elif reason := spec.refusal_of_leverage(int(updates.leverage)):
                 refused["leverage"] = reason
             else:
-                leverage = whole_leverage(updates.leverage)
+                leverage = int(updates.leverage)
                 pending["leverage"] = "from the next moment the session has no position and no entry order"
         if updates.notes is not None:
             updated.append("notes")

@@ -33,7 +33,7 @@ def prepare(config: Config, layout: Layout, body: PaperStart, session_id: str) -
         PaperError: with the field, the value and what would be right.
     """
     exchange = resolve(body.exchange, body.leverage)
-    leverage = whole_leverage(body.leverage)
+    leverage = int(body.leverage)  # a whole number, by the protocol
     timeframe = jesse_timeframe(body.timeframe)
     data_routes = _data_routes(body, timeframe)
     project = Path(config.project)
@@ -97,19 +97,6 @@ def prepare(config: Config, layout: Layout, body: PaperStart, session_id: str) -
 def new_session_id() -> str:
     """A session id that no other session has: the time in milliseconds, so that ids sort by age, and a random end."""
     return f"paper_{now_ms():011x}{secrets.token_hex(3)}"
-
-
-def whole_leverage(leverage: float) -> int:
-    """Jesse's leverage is a whole number.
-
-    Raises:
-        PaperError: `invalid_argument` when it is not.
-    """
-    if leverage != int(leverage):
-        raise PaperError(
-            "invalid_argument", f"leverage: {leverage:g} is not a whole number; Jesse knows 1, 2, 3, … only"
-        )
-    return int(leverage)
 
 
 def _data_routes(body: PaperStart, timeframe: str) -> tuple[tuple[str, str], ...]:

@@ -220,7 +220,7 @@ class Session:
         def compare() -> list[Divergence]:
             facts = self._engine.take_facts()
             continuation.watch(facts)
-            return check.compare(facts, self._engine.progress)
+            return check.compare(facts)
 
         events = [(at, kind, msgspec.json.decode(detail)) for _, at, kind, detail in reader.events()]
         stops = [(at - MINUTE, asked["to"], asked["seq"]) for at, kind, asked in events if kind == "leverage_asked"]

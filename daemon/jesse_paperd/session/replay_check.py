@@ -41,7 +41,7 @@ class ReplayCheck:
         self._runs = _runs_of(reader)
         self._balances: Iterator[tuple[int, float]] = iter(reader.daily_balance())
 
-    def compare(self, facts: Facts, progress: Progress) -> list[Divergence]:  # noqa: ARG002
+    def compare(self, facts: Facts) -> list[Divergence]:
         """Compare what is final in these facts; return the first divergence of each kind not yet reported."""
         found = [self._compare_orders(facts), self._compare_trades(facts), self._compare_equity(facts)]
         found.append(self._compare_balances(facts))

@@ -141,20 +141,17 @@ def _replay(
     check = ReplayCheck(reader)
     found: list[Divergence] = []
 
-    def look(facts: Facts, progress: Progress) -> None:
-        found.extend(check.compare(facts, progress))
-
     begin: float = 0
     for end, leverage in [*asked, (np.inf, None)]:
         for block in _blocks(rows, begin, end):
             engine.advance(block)
-            look(engine.take_facts(), engine.progress)
+            found += check.compare(engine.take_facts())
         if leverage is not None:
             engine.set_leverage(leverage)
         begin = end
     if finished:
         engine.finish()
-        look(engine.take_facts(), engine.progress)
+        found += check.compare(engine.take_facts())
     return found + check.finish(engine.progress), engine.hyperparameters
 
 
