@@ -36,7 +36,7 @@ def reference() -> str:
         for command in commands:
             parts += _described(command, f"jesse-paper {command.name}")
     parts.append("\n## Exit status\n\n| status | code | meaning |\n|---|---|---|\n")
-    parts.append("| 0 | | done |\n| 1 | | the answer is no: not equal, not reached, refused, to be mended |\n")
+    parts.append("| 0 | | done |\n| 1 | | the answer is no: not equal, not reached, refused, to be fixed |\n")
     for code, kind in sorted(ERRORS.items(), key=lambda item: item[1].exit_status):
         parts.append(f"| {kind.exit_status} | `{code}` | {kind.meaning} |\n")
     parts.append("| 130 | | left with Ctrl-C |\n")

@@ -1,6 +1,6 @@
 """Arguments to an operation, or every problem of them at once.
 
-msgspec stops at the first problem and names the type it wanted. A caller, above all a language model, mends a
+msgspec stops at the first problem and names the type it wanted. A caller, above all a language model, corrects a
 call in one go only if it is told of all problems: where each is, what is allowed, what came, and what was
 probably meant. So each field is converted by itself here, and what fails is explained.
 

@@ -152,7 +152,9 @@ def _toml(entry: Mapping[str, Any]) -> str:
 
 
 def _unreadable(path: Path, why: str) -> PaperError:
-    return PaperError("invalid_argument", f"{path} was left as it is: {why}.", "Mend it, or paste the entry yourself.")
+    return PaperError(
+        "invalid_argument", f"{path} was left as it is: {why}.", "Correct it, or paste the entry yourself."
+    )
 
 
 def _replace(path: Path, text: str) -> None:

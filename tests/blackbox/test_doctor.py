@@ -1,4 +1,4 @@
-"""doctor: each check, seen in a broken state, says how to mend it; what is well stays well."""
+"""doctor: each check, seen in a broken state, says how to fix it; what is well stays well."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_a_stop_on_a_full_disk_is_done_once_there_is_space(daemon: Daemon) -> No
     start_trading(daemon, "stopped_full")
     eventually("it has traded", lambda: daemon.status("stopped_full").metrics.total_trades > 3)
     with no_file_may_grow(zygote_of(daemon), daemon.session_pids()["stopped_full"], beyond=8192):
-        with pytest.raises(PaperError, match="ends when this is mended: the journal cannot be written") as caught:
+        with pytest.raises(PaperError, match="ends when this is fixed: the journal cannot be written") as caught:
             daemon.stop_session("stopped_full")
         assert caught.value.code == "storage_failed"
         assert daemon.status("stopped_full").status == "stopping"

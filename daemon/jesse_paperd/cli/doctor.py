@@ -1,4 +1,4 @@
-"""doctor: checks everything a session needs, and says how to mend what is wrong.
+"""doctor: checks everything a session needs, and says how to fix what is wrong.
 
 Without a daemon it looks at what can be seen from outside; with one, the daemon tells what it sees itself.
 """
@@ -60,14 +60,14 @@ class Configuration(msgspec.Struct):
     endpoint: str
 
 
-@click.command(short_help="Check everything, and say how to mend it.")
+@click.command(short_help="Check everything, and say how to fix it.")
 @json_option
 def doctor(as_json: bool) -> None:
     """Check home, permissions, configuration, disk, service, socket, daemon, versions, engine, project, sessions, feed,
     clock.
 
-    ✓ is well, ! is worth knowing, ✗ needs mending, ? cannot be seen without a daemon. Exit status 1 when something
-    needs mending.
+    ✓ is well, ! is worth knowing, ✗ needs fixing, ? cannot be seen without a daemon. Exit status 1 when something
+    needs fixing.
 
     \b
     jesse-paper doctor
@@ -154,7 +154,7 @@ def configuration_finding() -> tuple[Configuration | None, Finding]:
         mend = "pip install 'jesse-paper[engine]', unless the daemon runs elsewhere"
         return None, Finding("configuration", "warning", f"the daemon is not installed here: {told[-1]}", mend)
     message = told[0].removeprefix("jesse-paperd: ")
-    mend = told[1].strip() if len(told) > 1 else "mend that line; docs/operations.md has the keys"
+    mend = told[1].strip() if len(told) > 1 else "correct that line; docs/operations.md has the keys"
     return None, Finding("configuration", "wrong", message, mend)
 
 
@@ -221,7 +221,7 @@ def _project(answer: wire.Strategies) -> Finding:
     broken = [s for s in answer.strategies if s.problem]
     if broken:
         found = f"{answer.project}: {'; '.join(f'{s.name}: {s.problem}' for s in broken[:3])}"
-        return Finding("Jesse project", "wrong", found, f"mend {', '.join(s.name for s in broken)}")
+        return Finding("Jesse project", "wrong", found, f"fix {', '.join(s.name for s in broken)}")
     names = ", ".join(s.name for s in answer.strategies[:5]) + (", …" if len(answer.strategies) > 5 else "")
     if not answer.strategies:
         mend = (
@@ -279,7 +279,7 @@ def exchange_finding(host: str, port: int) -> Finding:
     try:
         socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
     except OSError as error:
-        mend = "replays need no network; for live sessions mend the network, or set a proxy: docs/live-candles.md"
+        mend = "replays need no network; for live sessions fix the network, or set a proxy: docs/live-candles.md"
         return Finding("feed", "warning", f"idle; {host} cannot be reached: {error.strerror or error}", mend)
     return Finding("feed", "ok", f"idle; {host} can be reached")
 

@@ -1,4 +1,4 @@
-"""Is it the disk? What fails for want of space or rights is mended by an operator, and then goes on."""
+"""Detects storage faults, which an operator can fix and a session survives."""
 
 from __future__ import annotations
 

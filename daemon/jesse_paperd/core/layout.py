@@ -122,7 +122,7 @@ class Layout:
         """Make the directories, 0700 each, and refuse a home that others may write.
 
         Raises:
-            PaperError: `storage_failed`, with the command that mends it.
+            PaperError: `storage_failed`, with the command that fixes it.
         """
         try:
             folders = (self.sessions, self.candle_files, self.archives, self.run, self.zygote, self.log.parent)

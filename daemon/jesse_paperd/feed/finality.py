@@ -21,7 +21,7 @@ from jesse_paperd.core.minutes import MINUTE
 
 #: How long after its first appearance an unproven row must come again unchanged.
 EQUAL_AFTER = 5_000
-#: Age at which an exchange has had time to mend what it left out.
+#: Age at which an exchange has had time to fill in what it left out.
 SETTLED = 60 * MINUTE
 #: How long, and in how many replies, a minute may be there but malformed before it is given up.
 MALFORMED_FOR = 10 * MINUTE

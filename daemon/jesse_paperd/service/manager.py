@@ -130,7 +130,7 @@ class SessionManager:
             if run.ended.is_set():
                 return
             if run.waits_for_storage:
-                raise PaperError("storage_failed", f"session {session_id} ends when this is mended: {run.reason}")
+                raise PaperError("storage_failed", f"session {session_id} ends when this is fixed: {run.reason}")
             if number is not None and run.process is not None and run.is_silent:
                 log.warning("session %s does not end: %s", session_id, number.name)
                 run.process.send_signal(number)

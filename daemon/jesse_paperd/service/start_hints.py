@@ -57,7 +57,7 @@ def failed_before(record: Record, outcome: Outcome | None) -> PaperError:
         "session_ended",
         f"session {record.session_id!r} exists already and has failed: {_failure(record, outcome)}; "
         "nothing was started",
-        f"once that is mended, {hint}; paper_delete_session frees its id",
+        f"once that is fixed, {hint}; paper_delete_session frees its id",
     )
 
 

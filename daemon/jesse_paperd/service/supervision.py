@@ -109,7 +109,7 @@ class Supervision:
 
     @property
     def waits_for_storage(self) -> bool:
-        """Whether only the disk keeps it from running: an operator mends that, not giving up."""
+        """Whether only the disk keeps it from running: an operator fixes that, not giving up."""
         return self.process is None and self._code == "storage_failed"
 
     @property

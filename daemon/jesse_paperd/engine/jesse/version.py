@@ -14,7 +14,7 @@ def require_jesse() -> None:
     """Refuse any other Jesse than the pinned one, without importing it.
 
     Raises:
-        PaperError: `engine_unavailable`, with the command that mends it.
+        PaperError: `engine_unavailable`, with the command that fixes it.
     """
     hint = f"{sys.executable} -m pip install 'jesse=={JESSE_VERSION}'"
     try:
