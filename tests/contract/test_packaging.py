@@ -42,12 +42,16 @@ def test_setup_refuses_an_interpreter_that_is_not_supported(tmp_path: Path) -> N
     assert not (tmp_path / ".venv").exists()
 
 
-def test_the_wheel_has_two_packages_three_commands_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_has_three_packages_three_commands_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         entry_points = next(n for n in names if n.endswith("entry_points.txt"))
         commands = {line.split(" =")[0] for line in archive.read(entry_points).decode().splitlines() if " = " in line}
-    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"jesse_paperd", "jesse_paper_mcp"}
+    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {
+        "jesse_paper",
+        "jesse_paper_mcp",
+        "jesse_paperd",
+    }
     assert commands == {"jesse-paper", "jesse-paper-mcp", "jesse-paperd"}
 
 
