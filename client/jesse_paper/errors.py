@@ -9,7 +9,28 @@ carries an incident id, which the daemon's log explains.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
+
+ErrorCode = Literal[
+    "invalid_request",
+    "invalid_argument",
+    "request_id_reused",
+    "version_mismatch",
+    "session_not_found",
+    "strategy_not_found",
+    "conflict",
+    "session_ended",
+    "strategy_failed",
+    "candles_invalid",
+    "feed_unavailable",
+    "engine_unavailable",
+    "too_many_sessions",
+    "storage_failed",
+    "daemon_unreachable",
+    "timeout",
+    "shutting_down",
+    "internal",
+]
 
 
 class ErrorKind(NamedTuple):
@@ -20,7 +41,7 @@ class ErrorKind(NamedTuple):
     meaning: str
 
 
-ERRORS: dict[str, ErrorKind] = {
+ERRORS: dict[ErrorCode, ErrorKind] = {
     # The request itself.
     "invalid_request": ErrorKind(False, 2, "the message is no request this daemon understands"),
     "invalid_argument": ErrorKind(False, 2, "an argument is missing, unknown, malformed or out of range"),
@@ -46,21 +67,26 @@ ERRORS: dict[str, ErrorKind] = {
 }
 
 
+def code_of(text: str) -> ErrorCode:
+    """An error code that was read from a reply or a journal; `internal` for one that only another version knows."""
+    return next((code for code in get_args(ErrorCode) if code == text), "internal")
+
+
 class PaperError(Exception):
     """An error that a client sees as written.
 
     Args:
-        code: a key of `ERRORS`.
+        code: what kind of error it is.
         message: what failed, with the field, the value and what would be right.
         hint: what to do next, or empty.
     """
 
-    def __init__(self, code: str, message: str, hint: str = "") -> None:
+    def __init__(self, code: ErrorCode, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.kind = ERRORS[code]
         self.code = code
         self.message = message
         self.hint = hint
 
-    def __reduce__(self) -> tuple[type[PaperError], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[type[PaperError], tuple[ErrorCode, str, str]]:
         return type(self), (self.code, self.message, self.hint)

@@ -17,7 +17,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from jesse_paper.errors import PaperError
+from jesse_paper.errors import ErrorCode, PaperError
 
 #: Bytes of a text that a person wrote: a configuration, an `.env`, a key.
 LONGEST_TEXT = 2**20
@@ -31,7 +31,7 @@ _KINDS = {
 }
 
 
-def read_input_file(path: Path, what: str, most: int, code: str = "invalid_argument") -> bytes:
+def read_input_file(path: Path, what: str, most: int, code: ErrorCode = "invalid_argument") -> bytes:
     """The content of a file that a user named.
 
     Args:
@@ -61,7 +61,7 @@ def read_input_file(path: Path, what: str, most: int, code: str = "invalid_argum
     return content
 
 
-def read_input_text(path: Path, what: str, code: str = "invalid_argument") -> str:
+def read_input_text(path: Path, what: str, code: ErrorCode = "invalid_argument") -> str:
     """The text of a file that a person wrote: UTF-8, at most `LONGEST_TEXT`.
 
     Raises:
@@ -92,7 +92,7 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         ) from error
 
 
-def unzip(content: bytes, name: str, most: int, code: str = "invalid_argument") -> bytes:
+def unzip(content: bytes, name: str, most: int, code: ErrorCode = "invalid_argument") -> bytes:
     """What a gzip file unpacks to.
 
     Args:
@@ -112,7 +112,7 @@ def unzip(content: bytes, name: str, most: int, code: str = "invalid_argument") 
     return unpacked
 
 
-def _check(found: os.stat_result, path: Path, what: str, most: int, code: str) -> None:
+def _check(found: os.stat_result, path: Path, what: str, most: int, code: ErrorCode) -> None:
     kind = stat.S_IFMT(found.st_mode)
     if kind != stat.S_IFREG:
         raise PaperError(code, f"{what} {path} is {_KINDS.get(kind, 'no file')}, not a regular file")
@@ -120,6 +120,6 @@ def _check(found: os.stat_result, path: Path, what: str, most: int, code: str) -
         raise _too_large(f"{what} {path}", most, code, found.st_size)
 
 
-def _too_large(named: str, most: int, code: str, size: int | None = None) -> PaperError:
+def _too_large(named: str, most: int, code: ErrorCode, size: int | None = None) -> PaperError:
     has = f"has {size / 2**20:,.0f} MiB, and" if size is not None and size >= 2**20 else "is too large:"
     return PaperError(code, f"{named} {has} at most {most / 2**20:,.0f} MiB are read")

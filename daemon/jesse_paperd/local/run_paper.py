@@ -22,7 +22,7 @@ import msgspec
 
 from jesse_paper import protocol as wire
 from jesse_paper.endpoint import default_home
-from jesse_paper.errors import PaperError
+from jesse_paper.errors import PaperError, code_of
 from jesse_paperd.cli.failing import error_object, fail
 from jesse_paperd.config import Config, load
 from jesse_paperd.core.layout import Layout
@@ -78,7 +78,7 @@ def run(task: dict[str, Any]) -> None:
         failure = None
         if outcome.reason == "failed":
             whose = "the session" if outcome.code == "internal" else f"strategy {spec.strategy}"
-            failure = PaperError(outcome.code, f"{whose} failed: {outcome.error}")
+            failure = PaperError(code_of(outcome.code), f"{whose} failed: {outcome.error}")
             _print_traceback(layout, spec)
         _report(layout, spec, outcome, failure, task, output)
         if failure is not None:

@@ -22,7 +22,7 @@ import msgspec
 
 import jesse_paperd
 from jesse_paper import protocol as wire
-from jesse_paper.errors import PaperError
+from jesse_paper.errors import PaperError, code_of
 from jesse_paper.rfc3339 import to_text
 from jesse_paper.validation import did_you_mean
 from jesse_paperd.config import Config
@@ -236,7 +236,7 @@ class Handlers:
         run = self._manager.run_of(session_id)
         if outcome is not None and outcome.reason == "failed" and (progress is None or progress.started_at is None):
             error = PaperError(
-                outcome.code or "strategy_failed",
+                code_of(outcome.code or "strategy_failed"),
                 f"strategy {self._record(session_id).spec.strategy} could not be started: {outcome.error}",
                 ("correct the strategy" if outcome.code == "strategy_failed" else "correct the arguments")
                 + " and start it again; nothing was left running",

@@ -10,10 +10,10 @@ import zmq
 import zmq.asyncio
 from zmq.auth.asyncio import AsyncioAuthenticator
 
-from jesse_paper.codec import BadRequest, decode_request, encode_reply
+from jesse_paper.codec import BadRequest, decode_request, encode_reply, failure
 from jesse_paper.endpoint import socket_file
 from jesse_paper.errors import PaperError
-from jesse_paper.protocol import Answer, Failure
+from jesse_paper.protocol import Answer
 from jesse_paperd.config import Config
 from jesse_paperd.service.handlers import Handlers
 
@@ -88,13 +88,13 @@ class Server:
             answer = await self._handlers.handle(request.body, request_id)
         except BadRequest as refused:
             json, request_id = refused.json, refused.id
-            answer = _failure(refused.error)
+            answer = failure(refused.error)
         except PaperError as error:
-            answer = _failure(error)
+            answer = failure(error)
         except Exception:
             incident = uuid.uuid4().hex[:12]
             log.exception("incident %s", incident)
-            answer = _failure(
+            answer = failure(
                 PaperError(
                     "internal", f"the daemon met a defect (incident {incident})", "its log explains the incident"
                 )
@@ -122,7 +122,3 @@ class Server:
         self._authenticator.configure_curve_callback(domain="*", credentials_provider=Listed())
         self._socket.curve_server = True
         self._socket.curve_secretkey = config.curve_secret_key.encode()
-
-
-def _failure(error: PaperError) -> Failure:
-    return Failure(code=error.code, message=error.message, hint=error.hint, retryable=error.kind.retryable)

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from jesse_paper import protocol as wire
-from jesse_paper.errors import PaperError
+from jesse_paper.errors import PaperError, code_of
 from jesse_paper.rfc3339 import to_text
 from jesse_paperd.config import Limits
 from jesse_paperd.core.layout import Layout
@@ -194,7 +194,7 @@ class Verifier:
         finding = msgspec.json.decode(result.read_bytes(), type=_Finding)
         found = finding.verification
         if found is None:
-            raise PaperError(finding.code, finding.message)
+            raise PaperError(code_of(finding.code), finding.message)
         until = found.compared_until
         return wire.Verified(
             session_id=session_id,
