@@ -30,6 +30,8 @@ Timeframe = Literal[
 ]  # fmt: skip
 Resolution = Literal["1m", "5m", "15m", "30m", "1h", "2h", "4h", "12h", "1d", "1w"]
 SessionState = Literal["starting", "running", "stopping", "stopped", "restarting", "failed"]
+#: The states that a session never leaves.
+ENDED: frozenset[SessionState] = frozenset({"stopped", "failed"})
 Undefined = Literal[
     "no_trades", "no_wins", "no_losses", "insufficient_samples", "zero_variance", "no_downside", "no_drawdown"
 ]

@@ -36,7 +36,8 @@ ARROWS: dict[str, set[str]] = {
     "verification": {"candles", "core", "engine", "jesse_paper", "processes", "records", "session"},
     "config": {"core", "jesse_paper"},
     "service": {"analytics", "candles", "config", "core", "feed", "jesse_paper", "processes", "records", "strategies"},
-    "cli": {"jesse_paper", "jesse_paper_mcp", "processes"},
+    "terminal": {"jesse_paper"},
+    "cli": {"jesse_paper", "jesse_paper_mcp", "local", "processes", "terminal"},
     "jesse_paper_mcp": {"jesse_paper"},
 }
 #: These put the parts together and may import all of them.
@@ -48,6 +49,7 @@ OUTSIDE: dict[str, set[str]] = {
     "processes": set(),
     "analytics": {"PIL", "matplotlib", "msgspec", "numpy"},
     "jesse_paper_mcp": {"anyio", "mcp", "msgspec"},
+    "terminal": {"click", "msgspec", "plotext", "rich"},
     "cli": {"click", "msgspec", "plotext", "pyarrow", "rich", "textual", "zmq"},
 }
 OURS = ("jesse_paper", "jesse_paperd", "jesse_paper_mcp")
@@ -60,7 +62,7 @@ def part_of(module: str) -> str:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Every module that a file imports, anywhere in it, for type checking too."""
+    """Every module that a file imports, anywhere in it, for type checking too, or names as a program to run."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -69,6 +71,8 @@ def imported(path: Path) -> Iterator[str]:
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
                 yield whole if whole in MODULES else str(node.module)
+        elif isinstance(node, ast.Constant) and node.value in MODULES:
+            yield str(node.value)
 
 
 def sources() -> Iterator[tuple[str, Path]]:

@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Iterator
 from typing import Literal, NamedTuple, get_args
 
-from jesse_paper.protocol import SessionState
+from jesse_paper.protocol import ENDED, SessionState
 from jesse_paperd.records.journal import Outcome, Progress
 from jesse_paperd.records.registry import Record
 from jesse_paperd.records.spec import SessionSpec
-from jesse_paperd.service.states import ENDED, TRANSITIONS, state_of
+from jesse_paperd.service.states import TRANSITIONS, state_of
 
 STATES: tuple[SessionState, ...] = get_args(SessionState)
 SPEC = SessionSpec(

@@ -32,7 +32,7 @@ from jesse_paperd.cli import (
     setup,
     starting,
 )
-from jesse_paperd.cli.failing import fail
+from jesse_paperd.terminal.failing import fail
 
 #: What the shell reports of a program that Ctrl-C ended.
 _INTERRUPTED = 130

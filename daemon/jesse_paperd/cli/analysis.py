@@ -17,9 +17,10 @@ from jesse_paper.errors import PaperError
 from jesse_paper.rfc3339 import to_ms
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions
-from jesse_paperd.cli.progress import waiting
-from jesse_paperd.cli.sessions import in_its_unit, session_argument
-from jesse_paperd.cli.tables import table
+from jesse_paperd.cli.sessions import session_argument
+from jesse_paperd.terminal.progress import waiting
+from jesse_paperd.terminal.sessions import in_its_unit
+from jesse_paperd.terminal.tables import table
 
 _PAGE = 1000
 

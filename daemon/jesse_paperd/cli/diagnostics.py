@@ -12,7 +12,7 @@ from jesse_paper import protocol as wire
 from jesse_paper.client import DaemonClient
 from jesse_paper.errors import ERRORS
 from jesse_paperd.cli.asking import ask, json_option, print_json
-from jesse_paperd.cli.tables import Styled, minute, pairs, table
+from jesse_paperd.terminal.tables import Styled, minute, pairs, table
 
 
 @click.command()

@@ -25,7 +25,7 @@ from jesse_paper.endpoint import default_endpoint, default_home
 from jesse_paper.errors import PaperError
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.service_state import service_state
-from jesse_paperd.cli.tables import Styled, table, unwell
+from jesse_paperd.terminal.tables import Styled, table, unwell
 
 _CLOCK_TOLERANCE_MS = 1000
 #: The exchange that is asked for by default, to see whether the network is there when no session says so.

@@ -12,11 +12,12 @@ from typing import Any
 import click
 
 from jesse_paper import protocol as wire
+from jesse_paper.protocol import ENDED
 from jesse_paperd.cli.asking import ask, ask_patiently, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions
-from jesse_paperd.cli.progress import ENDED, waiting
 from jesse_paperd.cli.sessions import session_argument, show_process_ends
-from jesse_paperd.cli.tables import minute, state, table
+from jesse_paperd.terminal.progress import waiting
+from jesse_paperd.terminal.tables import minute, state, table
 
 _POLL_SECONDS = 0.5
 #: Seconds that one request may wait for: `paper_wait` takes no more.

@@ -11,7 +11,7 @@ from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.sessions import session_argument
-from jesse_paperd.cli.tables import state, table
+from jesse_paperd.terminal.tables import state, table
 
 
 @click.command()

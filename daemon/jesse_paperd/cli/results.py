@@ -9,9 +9,10 @@ from jesse_paper.errors import PaperError
 from jesse_paper.metric_definitions import DEFINITIONS
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions
-from jesse_paperd.cli.plots import plot_equity
-from jesse_paperd.cli.sessions import session_argument, show_metrics
-from jesse_paperd.cli.tables import amounts, change, minute, results, table
+from jesse_paperd.cli.sessions import session_argument
+from jesse_paperd.terminal.plots import plot_equity
+from jesse_paperd.terminal.sessions import show_metrics
+from jesse_paperd.terminal.tables import amounts, change, minute, results, table
 
 
 @click.command()

@@ -11,8 +11,8 @@ from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
 from jesse_paper.figures import money, price
 from jesse_paperd.cli.asking import ask
-from jesse_paperd.cli.plots import draw_equity
-from jesse_paperd.cli.tables import Styled, change, fall, minute, state
+from jesse_paperd.terminal.plots import draw_equity
+from jesse_paperd.terminal.tables import Styled, change, fall, minute, state
 
 REFRESH_SECONDS = 1.0
 _ASK_SECONDS = 5.0

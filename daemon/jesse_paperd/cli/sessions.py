@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import click
 
 from jesse_paper import protocol as wire
 from jesse_paper.figures import money
-from jesse_paper.metric_definitions import DEFINITIONS, REASONS
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions
-from jesse_paperd.cli.progress import waiting
-from jesse_paperd.cli.tables import Styled, amounts, change, fall, minute, pairs, percent, plain, results, state, table
+from jesse_paperd.terminal.progress import waiting
+from jesse_paperd.terminal.sessions import show_metrics
+from jesse_paperd.terminal.tables import (
+    Styled,
+    amounts,
+    change,
+    fall,
+    minute,
+    pairs,
+    results,
+    state,
+    table,
+)
 
 session_argument = click.argument("session_id", metavar="SESSION", shell_complete=complete_sessions)
 
@@ -145,39 +154,12 @@ def update(session_id: str, leverage: float | None, notes: str | None, as_json: 
     return sys.exit(1) if answer.refused else None
 
 
-def show_metrics(metrics: wire.Metrics) -> None:
-    """Metrics as a table, each in its unit, with the reason beside what is undefined."""
-    skipped = {"undefined", "definition", "returns_interval", "observations", "annualization", "as_of", "final_equity"}
-    names = [name for name in DEFINITIONS if name in metrics.__struct_fields__ and name not in skipped]
-    rows = [
-        [name, in_its_unit(name, getattr(metrics, name)), REASONS.get(metrics.undefined.get(name, ""), " ")]
-        for name in names
-    ]
-    basis = (
-        f"{metrics.observations:,} returns of {metrics.returns_interval}, as of {minute(metrics.as_of) or 'no candle'}"
-    )
-    columns = ["metric", "value", *(["undefined because"] if metrics.undefined else [])]
-    table(columns, [row[: len(columns)] for row in rows], title=basis, elastic=columns[-1])
-
-
 def show_process_ends(ends: list[wire.ProcessEnd]) -> None:
     """How a session's processes ended that had not ended it, by the wall clock; nothing when none did."""
     if ends:
         click.echo()
         rows = [[minute(end.at), end.pid, end.reason] for end in ends]
         table(["process died", "pid", "how"], rows, elastic="how")
-
-
-def in_its_unit(name: str, value: Any) -> Any:
-    """A metric as people read it."""
-    if value is None:
-        return None
-    unit = DEFINITIONS[name].unit
-    if unit == "fraction":
-        return percent(value) if name == "total_return" else f"{value:.2%}"
-    if unit == "money":
-        return money(value)
-    return f"{value:,.1f} h" if unit == "hours" else f"{value:.2f}" if unit == "ratio" else plain(value)
 
 
 def _age(seconds: float | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,10 +13,15 @@ import click
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
 from jesse_paper.figures import money
-from jesse_paperd.cli.asking import ask, json_option, print_json
+from jesse_paper.protocol import ENDED
+from jesse_paperd.cli.asking import ask, ask_patiently, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions, complete_strategies
-from jesse_paperd.cli.progress import ENDED, follow, waiting
-from jesse_paperd.cli.tables import pairs, percent, state
+from jesse_paperd.terminal.progress import Show, progress_bar, waiting
+from jesse_paperd.terminal.sessions import describe
+from jesse_paperd.terminal.tables import percent
+
+#: How often a followed session is asked for.
+_POLL_SECONDS = 0.15
 
 follow_option = click.option(
     "--follow/--no-follow",
@@ -185,32 +191,6 @@ def _raise_failure(session: str) -> NoReturn:
     raise PaperError("strategy_failed", f"{session} failed: {error}", f"jesse-paper logs {session}")
 
 
-def describe(started: wire.Started, note: str = "") -> None:
-    """What a session trades, in one block, with a note of what was done."""
-    quote = started.symbol.rpartition("-")[2]
-    leverage = f", {started.leverage:g}× {started.leverage_mode}" if started.leverage > 1 else ""
-    feed = "live, the exchange's own candles"
-    if started.feed != "live":
-        files = ", ".join(part.rpartition("/")[2] for part in started.feed.removeprefix("replay:").split(","))
-        speed = "as fast as possible" if started.speed == "max" else f"{started.speed:,.6g} × real time"
-        feed = f"replay of {files}, {speed}"
-    mark = state(started.status)
-    colour = {"running": "green", "failed": "red", "stopped": None}.get(started.status, "yellow")
-    click.echo(f"{click.style(started.session_id, bold=True)}  {click.style(mark.text, fg=colour)}")
-    pairs(
-        {
-            "strategy": f"{started.strategy}, every {started.timeframe}",
-            "market": f"{started.symbol} on {started.market or started.exchange}",
-            "candles": feed,
-            "warm-up": f"{started.warmup_candles:,} candles before the first decision",
-            "account": f"{money(started.starting_balance)} {quote}{leverage}, fee {100 * started.fee:g} % of a fill",
-            "mode": "paper: real candles, simulated money",
-            "note": note,
-        },
-        title=" ",
-    )
-
-
 def _tell_end(ended: wire.Status) -> None:
     metrics = ended.metrics
     if ended.status == "failed":
@@ -221,3 +201,30 @@ def _tell_end(ended: wire.Status) -> None:
         f"{metrics.total_trades} trades, largest drawdown {metrics.max_drawdown:.2%}"
     )
     click.secho(f"  jesse-paper trades {ended.session_id}   equity, metrics, chart, report likewise", dim=True)
+
+
+def follow(session_id: str, *, until_running: bool) -> wire.Status:
+    """Show how far a session is until it has ended; its last state.
+
+    Args:
+        until_running: a live session has no end to wait for: return when its warm-up is over.
+
+    Raises:
+        PaperError: when the daemon stays away, or the session is gone.
+    """
+    with progress_bar() as show:
+        while True:
+            status: wire.Status = ask_patiently(wire.PaperStatus, {"session_id": session_id}, timeout=10)
+            if status.status in ENDED or (until_running and status.status == "running"):
+                return status
+            _show_progress(show, status)
+            time.sleep(_POLL_SECONDS)
+
+
+def _show_progress(show: Show, status: wire.Status) -> None:
+    health = status.health
+    if status.status == "starting" or health.state == "warming_up":
+        show("warming up", health.progress or 0.0, 1, "; ".join(health.reasons[:1]))
+        return
+    word = f"{status.metrics.total_return:+.2%}" if health.state == "ok" else f"[red]{health.state}"
+    show("trading" if status.status == "running" else status.status, health.candles, health.candles_total, word)

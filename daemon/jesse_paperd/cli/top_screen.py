@@ -17,7 +17,7 @@ from jesse_paper.errors import PaperError
 from jesse_paper.figures import money
 from jesse_paperd.cli.asking import ask
 from jesse_paperd.cli.session_screen import REFRESH_SECONDS, SessionScreen
-from jesse_paperd.cli.tables import Styled, change, fall, minute, plain, state, unwell
+from jesse_paperd.terminal.tables import Styled, change, fall, minute, plain, state, unwell
 
 COLUMNS = (
     *("session", "strategy", "symbol", "tf", "state", "equity", "return", "drawdown", "position", "last candle"),

@@ -20,13 +20,13 @@ from jesse_paperd.candles.files import csv_text, read_candle_file, write_candle_
 from jesse_paperd.candles.importing import Imported, import_candles
 from jesse_paperd.candles.jesse_database import EXAMPLE, JesseDatabase, database_of
 from jesse_paperd.candles.store import CandleReader, CandleStore
-from jesse_paperd.cli.failing import fail
-from jesse_paperd.cli.progress import Show, progress_bar
-from jesse_paperd.cli.tables import minute, pairs, table
 from jesse_paperd.config import Config, load
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.feed.exchanges import EXCHANGES, resolve
+from jesse_paperd.terminal.failing import fail
+from jesse_paperd.terminal.progress import Show, progress_bar
+from jesse_paperd.terminal.tables import minute, pairs, table
 
 _MB = 1_000_000
 _END_OF_TIME = 2**53

@@ -23,7 +23,6 @@ import msgspec
 from jesse_paper import protocol as wire
 from jesse_paper.endpoint import default_home
 from jesse_paper.errors import PaperError, code_of
-from jesse_paperd.cli.failing import error_object, fail
 from jesse_paperd.config import Config, load
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.feed.messages import FeedProblem, MarketState, Wish, WishList, decode_event, encode
@@ -36,6 +35,7 @@ from jesse_paperd.service.feed_process import FeedKeeper
 from jesse_paperd.service.journals import Ledgers
 from jesse_paperd.service.preparation import prepare
 from jesse_paperd.service.replay_candles import names_no_file
+from jesse_paperd.terminal.failing import error_object, fail
 
 _EVERYTHING = 10**9
 #: Fields of the answer to a start that say nothing of a run in the foreground.
@@ -86,7 +86,7 @@ def run(task: dict[str, Any]) -> None:
 
 
 def _describe(layout: Layout, spec: SessionSpec) -> None:
-    from jesse_paperd.cli.starting import describe
+    from jesse_paperd.terminal.sessions import describe
 
     record = Record(spec, "", spec.created_at, "running", None, None, None, None)
     describe(Answers(layout, Ledgers(layout), 0.0).started(record, ProcessView(), already_existed=False))
@@ -94,7 +94,7 @@ def _describe(layout: Layout, spec: SessionSpec) -> None:
 
 
 def _trade(layout: Layout, spec: SessionSpec) -> Outcome:
-    from jesse_paperd.cli.progress import progress_bar, waiting
+    from jesse_paperd.terminal.progress import progress_bar, waiting
 
     # Imported here, in its place: this takes seconds, and the arguments were good so far.
     with waiting("Importing the engine …"):
@@ -186,8 +186,8 @@ def _report(
     # The tables go where they were meant to.
     output.flush()
     os.dup2(output.fileno(), 1)
-    from jesse_paperd.cli.plots import plot_equity
-    from jesse_paperd.cli.sessions import show_metrics
+    from jesse_paperd.terminal.plots import plot_equity
+    from jesse_paperd.terminal.sessions import show_metrics
 
     if equity.equity_curve:
         plot_equity(equity)

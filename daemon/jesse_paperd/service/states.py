@@ -24,9 +24,6 @@ TRANSITIONS: dict[SessionState, frozenset[SessionState]] = {
     "failed": frozenset(),
 }
 
-#: States that a session never leaves.
-ENDED: frozenset[SessionState] = frozenset(state for state, following in TRANSITIONS.items() if not following)
-
 
 def state_of(
     record: Record, has_process: bool, trouble: str, progress: Progress | None, outcome: Outcome | None

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
+from jesse_paper.protocol import ENDED
 from jesse_paper.rfc3339 import to_ms
-from jesse_paperd.service.states import ENDED
 
 Result = TypeVar("Result")
 

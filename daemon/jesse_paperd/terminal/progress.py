@@ -1,21 +1,14 @@
-"""How far a session is: the bar that `start` and `run-paper` show on a terminal, on stderr."""
+"""How far something is: a bar or a turning mark on a terminal, on stderr."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from jesse_paper import protocol as wire
-from jesse_paperd.cli.asking import ask_patiently
-
 #: Shows (what is done, how much of it, of how much, a word to go with it).
 Show = Callable[[str, float, float | None, str], None]
-
-_POLL_SECONDS = 0.15
-ENDED = ("stopped", "failed")
 
 
 @contextlib.contextmanager
@@ -79,30 +72,3 @@ def _duration(seconds: float) -> str:
     if hours >= 48:
         return f"{hours // 24} days"
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def follow(session_id: str, *, until_running: bool) -> wire.Status:
-    """Show how far a session is until it has ended; its last state.
-
-    Args:
-        until_running: a live session has no end to wait for: return when its warm-up is over.
-
-    Raises:
-        PaperError: when the daemon stays away, or the session is gone.
-    """
-    with progress_bar() as show:
-        while True:
-            status: wire.Status = ask_patiently(wire.PaperStatus, {"session_id": session_id}, timeout=10)
-            if status.status in ENDED or (until_running and status.status == "running"):
-                return status
-            _show(show, status)
-            time.sleep(_POLL_SECONDS)
-
-
-def _show(show: Show, status: wire.Status) -> None:
-    health = status.health
-    if status.status == "starting" or health.state == "warming_up":
-        show("warming up", health.progress or 0.0, 1, "; ".join(health.reasons[:1]))
-        return
-    word = f"{status.metrics.total_return:+.2%}" if health.state == "ok" else f"[red]{health.state}"
-    show("trading" if status.status == "running" else status.status, health.candles, health.candles_total, word)
