@@ -171,7 +171,7 @@ DAEMONS = [
     (PONG, changed(HEALTH, feed="down"), STRATEGIES, "feed", "its process is down", "the daemon's log"),
     (PONG, changed(HEALTH, markets=[STALE]), STRATEGIES, "feed", "silent for 5 minutes", "jesse-paper feeds"),
     (PONG, changed(HEALTH, exchanges=[SLOW]), STRATEGIES, "clock", "-5,000 ms", "timedatectl"),
-    (PONG, HEALTH, changed(STRATEGIES, strategies=[BROKEN]), "Jesse project", "line 3", "mend Bad"),
+    (PONG, HEALTH, changed(STRATEGIES, strategies=[BROKEN]), "Jesse project", "line 3", "fix Bad"),
     (PONG, HEALTH, changed(STRATEGIES, strategies=[]), "Jesse project", "no strategy", "JESSE_PAPER_PROJECT"),
 ]
 
