@@ -9,7 +9,7 @@ carries an incident id, which the daemon's log explains.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 ErrorCode = Literal[
     "invalid_request",
@@ -69,7 +69,7 @@ ERRORS: dict[ErrorCode, ErrorKind] = {
 
 def code_of(text: str) -> ErrorCode:
     """An error code that was read from a reply or a journal; `internal` for one that only another version knows."""
-    return next((code for code in get_args(ErrorCode) if code == text), "internal")
+    return text if text in ERRORS else "internal"
 
 
 class PaperError(Exception):

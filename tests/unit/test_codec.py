@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from jesse_paper import protocol as p
 from jesse_paper.codec import BadRequest, decode_reply, decode_request, encode_reply, encode_request, failure
-from jesse_paper.errors import ERRORS, PaperError
+from jesse_paper.errors import ERRORS, ErrorCode, PaperError
 
 ENCODERS = pytest.mark.parametrize("encode", [msgspec.json.encode, msgspec.msgpack.encode], ids=["json", "msgpack"])
 
@@ -163,3 +164,7 @@ def test_replies_tolerate_fields_of_newer_daemons():
         {"v": 1, "id": "7", "new": 1, "body": {"kind": "sessions", "sessions": [], "total": 0, "new": 1}}
     )
     assert decode_reply(frame, "7") == p.Sessions(sessions=[], total=0)
+
+
+def test_every_error_code_has_its_row_in_the_table() -> None:
+    assert set(get_args(ErrorCode)) == set(ERRORS)

@@ -2,11 +2,11 @@
 
 Everything here is a pure function of a journal and of the session's starting balance:
 
-    store.journal ──► state ──┬─► metrics ◄── ratios        (what each means: jesse_paper/metric_definitions.py)
+    records.journal ► state ──┬─► metrics ◄── ratios        (what each means: jesse_paper/metric_definitions.py)
                      │        ├─► equity
         path  ───────┤        └─► compare, chart, report
         tally ───────┘
-    store.journal ──► trades
+    records.journal ► trades
 
 `LedgerState` remembers what it has read, so that a question costs what is new; a fresh one gives the same answers
 to the last bit.

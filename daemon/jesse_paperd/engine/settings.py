@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from jesse_paperd.records.spec import SessionSpec
+
 
 @dataclass(frozen=True)
 class EngineSettings:
@@ -47,3 +49,24 @@ class EngineSettings:
             "exchange": self.exchange,
             "warm_up_candles": self.warmup_candles,
         }
+
+
+def engine_settings(spec: SessionSpec) -> EngineSettings:
+    """What the engine needs of a session's spec."""
+    return EngineSettings(
+        strategy_name=spec.strategy,
+        exchange=spec.market,
+        symbol=spec.symbol,
+        timeframe=spec.timeframe,
+        market_type=spec.market_type,
+        starting_balance=spec.starting_balance,
+        fee=spec.fee,
+        leverage=spec.leverage,
+        leverage_mode=spec.leverage_mode,
+        warmup_candles=spec.warmup_candles,
+        data_routes=spec.data_routes,
+        hyperparameters=spec.hyperparameters,
+        seed=spec.seed,
+        gap_policy=spec.gap_policy,
+        hyperparameters_as_given=not spec.versions,
+    )

@@ -1,4 +1,4 @@
-"""The states of a session: the protocol's six, their groups, and the one function that tells a session's state.
+"""The states of a session: the protocol's six, where each may lead, and the one function that tells which it is in.
 
     starting → running → stopping → stopped
         ↑↓         ↑↓        ↓

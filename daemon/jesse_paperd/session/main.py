@@ -39,9 +39,10 @@ from jesse_paperd.core.layout import Layout, SessionFiles
 from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.engine.advice import with_advice
 from jesse_paperd.engine.blame import failure_of, is_the_strategys, last_line, place_in
-from jesse_paperd.engine.engine import Engine, EngineSettings
+from jesse_paperd.engine.engine import Engine
 from jesse_paperd.engine.jesse.core import store
 from jesse_paperd.engine.output import Output
+from jesse_paperd.engine.settings import engine_settings
 from jesse_paperd.engine.strategy import load_strategy
 from jesse_paperd.processes.doorbell import Doorbell
 from jesse_paperd.processes.lease import Lease, LeaseHeld
@@ -438,27 +439,6 @@ class _Pace:
         assert self._origin is not None
         began, first = self._origin
         return max(candle, first + int((time.monotonic() - began) * 1000 * self._speed))
-
-
-def engine_settings(spec: SessionSpec) -> EngineSettings:
-    """What the engine needs of a session's spec."""
-    return EngineSettings(
-        strategy_name=spec.strategy,
-        exchange=spec.market,
-        symbol=spec.symbol,
-        timeframe=spec.timeframe,
-        market_type=spec.market_type,
-        starting_balance=spec.starting_balance,
-        fee=spec.fee,
-        leverage=spec.leverage,
-        leverage_mode=spec.leverage_mode,
-        warmup_candles=spec.warmup_candles,
-        data_routes=spec.data_routes,
-        hyperparameters=spec.hyperparameters,
-        seed=spec.seed,
-        gap_policy=spec.gap_policy,
-        hyperparameters_as_given=not spec.versions,
-    )
 
 
 def main(arguments: dict[str, Any]) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from jesse_paper.figures import moneys, price, prices
+from jesse_paper.protocol import ENDED
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -115,7 +116,7 @@ def results(values: Iterable[float | None]) -> list[Styled | None]:
 
 def unwell(status: str, health: str) -> bool:
     """Whether a session that has not ended is marked with ▲."""
-    return status not in ("failed", "stopped") and health not in ("", "ok", "warming_up")
+    return status not in ENDED and health not in ("", "ok", "warming_up")
 
 
 def state(status: str, health: str = "ok", reason: str = "") -> Styled:

@@ -13,11 +13,11 @@ import msgspec
 from jesse_paper.errors import PaperError
 from jesse_paperd.candles.opening import open_candles
 from jesse_paperd.core.layout import Layout
+from jesse_paperd.engine.settings import engine_settings
 from jesse_paperd.engine.strategy import load_strategy
 from jesse_paperd.processes.zygote_main import die_with
 from jesse_paperd.records.journal import JournalReader
 from jesse_paperd.records.registry import Intents
-from jesse_paperd.session.main import engine_settings
 from jesse_paperd.verification.rerun import Verification, verify
 
 _EVERYTHING = 10**9
