@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from jesse_paper.figures import money
 from jesse_paper_mcp.tools import TOOLS
 from tests.support.browser import CHROMIUM, Page, page
 from tests.support.daemon import SPOT_CANDLES, Daemon
@@ -101,13 +102,13 @@ def test_a_session_is_on_screen_with_its_numbers_curve_and_trades(daemon: Daemon
     assert text_of(screen, "simulated") == "Simulated money"
     assert text_of(screen, "market") == "BTC-USDT · 15m · Binance Spot"
     tiles = text_of(screen, "tiles")
-    assert f"{status.current_equity:,.2f}" in tiles
+    assert f"\n{money(status.current_equity)}\n" in tiles
     assert f"{status.metrics.total_return:.2%}".replace("-", "−").replace("%", " %") in tiles
     assert f"\n{status.metrics.total_trades}\n" in tiles
     rows = screen.evaluate("[...document.querySelectorAll('tr')].map((row) => row.innerText)", FRAME)
     assert len(rows) == 1 + 8
     assert rows[1].startswith(last.exit_time[:16].replace("T", " "))
-    assert f"{last.pnl:+,.2f}".replace("-", "−") in rows[1]
+    assert f"\t{money(last.pnl, sign=True)}\t".replace("-", "−") in rows[1]
     # The curve spans the width, and its points are as many as the answer's.
     width = screen.evaluate("document.querySelector('.equity').getBBox().width", FRAME)
     assert width > 600
