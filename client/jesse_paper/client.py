@@ -19,14 +19,14 @@ import time
 import uuid
 from collections import deque
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import zmq
 
 from jesse_paper.codec import decode_reply, encode_request
 from jesse_paper.endpoint import default_endpoint, socket_file
 from jesse_paper.errors import PaperError
-from jesse_paper.protocol import READ_ONLY, Answer, Operation
+from jesse_paper.protocol import A, Answer, Mutation, Operation, Question
 
 #: How long a connection may take to stand. On one machine it takes less than a millisecond.
 CONNECT_SECONDS = 2.0
@@ -144,6 +144,12 @@ class DaemonClient:
             self._idle.pop().close()
         self._context.term()
 
+    @overload
+    def call(self, body: Question[A] | Mutation[A], *, request_id: str | None = None, timeout: float = 10.0) -> A: ...
+
+    @overload
+    def call(self, body: Operation, *, request_id: str | None = None, timeout: float = 10.0) -> Answer: ...
+
     def call(self, body: Operation, *, request_id: str | None = None, timeout: float = 10.0) -> Answer:
         """The daemon's answer.
 
@@ -157,7 +163,7 @@ class DaemonClient:
             PaperError: whatever the daemon answered instead; `daemon_unreachable`, `timeout` or `version_mismatch`.
         """
         id = request_id or uuid.uuid4().hex
-        frame = self._exchange(encode_request(id, body), timeout, harmless=type(body) in READ_ONLY)
+        frame = self._exchange(encode_request(id, body), timeout, harmless=not isinstance(body, Mutation))
         return decode_reply(frame, id)
 
     def raw(self, request: bytes, timeout: float = 10.0) -> bytes:

@@ -14,8 +14,8 @@ import msgspec
 
 from jesse_paper.errors import ERRORS, PaperError
 from jesse_paper.protocol import (
+    OPERATIONS,
     PROTOCOL_VERSION,
-    REQUESTS,
     Answer,
     Failure,
     Operation,
@@ -74,7 +74,7 @@ def decode_request(frame: bytes) -> Decoded:
 def encode_reply(id: str, answer: Answer, json: bool) -> bytes:
     """The frame of a reply."""
     encode = msgspec.json.encode if json else msgspec.msgpack.encode
-    return encode(ReplyEnvelope(v=PROTOCOL_VERSION, id=id, body=answer))  # type: ignore[arg-type]
+    return encode(ReplyEnvelope(v=PROTOCOL_VERSION, id=id, body=answer))
 
 
 def failure(error: PaperError) -> Failure:
@@ -115,12 +115,12 @@ def _body(envelope: Any, known_id: str) -> Operation:
     if not isinstance(body, Mapping):
         raise PaperError("invalid_request", "`body` must be an object with the field `op`.", _FORM)
     op = body.get("op")
-    cls = REQUESTS.get(op) if isinstance(op, str) else None
-    if cls is None:
-        meant = did_you_mean(op, REQUESTS) if isinstance(op, str) else ""
+    known = OPERATIONS.get(op) if isinstance(op, str) else None
+    if known is None:
+        meant = did_you_mean(op, OPERATIONS) if isinstance(op, str) else ""
         named = f"`op` {op[:80]!r} is no operation" if isinstance(op, str) else "`op` must be the name of an operation"
-        raise PaperError("invalid_request", f"{named}; those that exist are {', '.join(REQUESTS)}.{meant}", _FORM)
-    return parse(cls, {name: value for name, value in body.items() if name != "op"})
+        raise PaperError("invalid_request", f"{named}; those that exist are {', '.join(OPERATIONS)}.{meant}", _FORM)
+    return parse(known.operation, {name: value for name, value in body.items() if name != "op"})
 
 
 def _other_version(version: Any) -> PaperError:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from jesse_paper.choices import in_declared_order, note_choices
-from jesse_paper.protocol import NO_NEWLINE, REQUESTS, Reply
+from jesse_paper.protocol import NO_NEWLINE, OPERATIONS
 
 Schema = dict[str, Any]
 
@@ -58,7 +58,7 @@ def _message(cls: type[msgspec.Struct]) -> Schema:
 @functools.cache
 def _components() -> dict[str, Schema]:
     """The schemas of all structs of the wire, by name. One by one they would take three times as long."""
-    messages = (*REQUESTS.values(), *Reply.__args__)
+    messages = [part for known in OPERATIONS.values() for part in (known.operation, known.answer)]
     _, components = msgspec.json.schema_components(messages, ref_template=_REFERENCE + "{name}")
     return components
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from jesse_paper.protocol import REQUESTS
+from jesse_paper.protocol import OPERATIONS
 
 _TOOL = re.compile(r"\bpaper_[a-z_]+\b")
 #: Sentences, and parts of one that stand for themselves.
@@ -27,4 +27,4 @@ def _line(line: str, offered: Collection[str]) -> str:
 
 
 def _absent(text: str, offered: Collection[str]) -> set[str]:
-    return {name for name in _TOOL.findall(text) if name in REQUESTS and name not in offered}
+    return {name for name in _TOOL.findall(text) if name in OPERATIONS and name not in offered}

@@ -13,7 +13,6 @@ import pytest
 
 from jesse_paper import protocol as p
 from jesse_paper.errors import ERRORS
-from jesse_paper.protocol import REQUESTS
 from jesse_paper_mcp import view
 from jesse_paper_mcp.facade import Facade
 from jesse_paper_mcp.install import CLIENTS
@@ -197,7 +196,7 @@ def test_descriptions_are_written_for_a_model(listed, tool: Tool):
 @EVERY_TOOL
 def test_annotations_tell_readers_from_changers(listed, tool: Tool):
     annotations = listed[tool.name]["annotations"]
-    assert annotations["readOnlyHint"] == (tool.operation in p.READ_ONLY)
+    assert annotations["readOnlyHint"] == issubclass(tool.operation, p.Question)
     if annotations["readOnlyHint"]:
         assert not annotations["destructiveHint"]
         assert annotations["idempotentHint"]
@@ -227,7 +226,7 @@ def test_no_text_names_a_tool_that_is_not_on_offer(toolset: str, read_only: bool
     facade = Facade("ipc:///nowhere", select(toolset, read_only=read_only))
     offered = {tool["name"] for tool in facade.list_tools()["tools"]}
     told = json.dumps([facade.instructions, facade.list_tools()])
-    named = {word for word in re.findall(r"paper_[a-z_]+", told) if word in REQUESTS}
+    named = {word for word in re.findall(r"paper_[a-z_]+", told) if word in p.OPERATIONS}
     assert named == offered
     assert "simulated money" in facade.instructions
 

@@ -34,7 +34,7 @@ def test_a_request_tells_an_older_daemon_nothing_that_it_need_not_know():
     assert msgspec.msgpack.decode(frame) == {"v": 1, "id": "7", "body": body}
 
 
-@pytest.mark.parametrize("cls", p.REQUESTS.values(), ids=list(p.REQUESTS))
+@pytest.mark.parametrize("cls", [known.operation for known in p.OPERATIONS.values()], ids=list(p.OPERATIONS))
 def test_a_field_that_is_left_out_arrives_with_its_default(cls: type[p.Operation]):
     examples = {"session_id": "a", "session_ids": ["a", "b"], "strategy": "S", "symbol": "BTC-USDT", "path": "/a"}
     body = cls(**{name: value for name, value in examples.items() if name in cls.__struct_fields__})
@@ -120,7 +120,7 @@ def messages() -> st.SearchStrategy:
     values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(leaves, inner), max_leaves=10)
     keys = st.sampled_from(["op", "session_id", "limit", "updates", "symbol", "leverage"]) | leaves
     bodies = st.dictionaries(keys, values) | st.fixed_dictionaries(
-        {"op": st.sampled_from(sorted(p.REQUESTS))}, optional={"session_id": values, "updates": values}
+        {"op": st.sampled_from(sorted(p.OPERATIONS))}, optional={"session_id": values, "updates": values}
     )
     return st.fixed_dictionaries({"v": st.just(1) | values, "id": st.text() | values, "body": bodies | values})
 

@@ -126,7 +126,7 @@ class Handlers:
             PaperError: why it was not done.
         """
         handler = self._handlers[type(body)]
-        if type(body) in wire.READ_ONLY:
+        if not isinstance(body, wire.Mutation):
             return await handler(body, request_id)
         return await self._requests.once(request_id, body, lambda: handler(body, request_id))
 
