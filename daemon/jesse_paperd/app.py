@@ -15,8 +15,6 @@ import os
 import resource
 import signal
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -27,16 +25,18 @@ from jesse_paperd.config import Config, load
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.feed.settings import settings_of
 from jesse_paperd.processes.engine_environment import ENGINE_ENVIRONMENT
+from jesse_paperd.processes.fork_launcher import ForkLauncher
 from jesse_paperd.processes.notify import Notifier
 from jesse_paperd.processes.zygote import Zygote
 from jesse_paperd.records.journal import Outcome
 from jesse_paperd.records.registry import Record, Registry, now_ms
-from jesse_paperd.service.answers import Answers
+from jesse_paperd.service.dispatcher import Dispatcher
 from jesse_paperd.service.feed_process import FeedKeeper
-from jesse_paperd.service.handlers import Handlers
-from jesse_paperd.service.journals import Ledgers
-from jesse_paperd.service.manager import SessionManager, ring
+from jesse_paperd.service.manager import SessionManager
 from jesse_paperd.service.server import Server
+from jesse_paperd.service.session_data import SessionData
+from jesse_paperd.service.views.sessions import final as final_of
+from jesse_paperd.service.workers import Workers
 
 log = logging.getLogger("jesse_paperd")
 
@@ -48,33 +48,30 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
     notifier = Notifier()
     registry = open_registry(layout)
     zygote = Zygote("jesse_paperd.fork", layout.zygote, ENGINE_ENVIRONMENT)
-    ledgers = Ledgers(layout)
-    answers = Answers(layout, ledgers, config.stalled_seconds)
-    # What users name may be large, or on a disk that hangs: nobody who asks for a list or a stop should wait for it.
-    readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="reader")
-    loaders = ThreadPoolExecutor(max_workers=4, thread_name_prefix="loader")
+    launcher = ForkLauncher(layout, zygote, config.limits.of_process())
+    data = SessionData(layout)
+    workers = Workers()
 
     async def conclude(record: Record, outcome: Outcome | None) -> None:
-        loop = asyncio.get_running_loop()
-        final = await loop.run_in_executor(readers, answers.final, record, outcome)
+        final = await workers.read(final_of, data, record, outcome)
         ended_at = outcome.ended_at if outcome is not None else now_ms()
         registry.end(record.session_id, ended_at, msgspec.json.encode(final).decode())
         log.info("session %s ended: %s", record.session_id, final.stop_reason)
 
-    feed = FeedKeeper(layout.home, config_file, config.restart, partial(ring, layout))
-    manager = SessionManager(config, layout, registry, zygote, feed, conclude)
-    handlers = Handlers(config, layout, registry, manager, zygote, feed, answers, readers, loaders)
-    server = Server(config, handlers)
+    feed = FeedKeeper(layout.home, config_file, config.restart, launcher.wake)
+    manager = SessionManager(config, layout, registry, launcher, feed, conclude)
+    dispatcher = Dispatcher(config, layout, registry, manager, launcher, feed, data, workers)
+    server = Server(config, dispatcher)
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
     # Answering comes first: importing the engine takes seconds, and nobody waits for it who need not.
     serving = asyncio.create_task(server.serve())
-    zygote.start()
+    launcher.start()
     manager.reconcile()
     log.info("serving %s, home %s, project %s", config.endpoint, config.home, config.project)
     notifier.ready(f"serving {config.endpoint}")
-    chores = [asyncio.create_task(chore) for chore in (_show_life(notifier), handlers.retain())]
+    chores = [asyncio.create_task(chore) for chore in (_show_life(notifier), dispatcher.retain())]
     await asyncio.wait({serving, asyncio.create_task(ending.wait())}, return_when=asyncio.FIRST_COMPLETED)
     notifier.stopping()
     log.info("ending; %d sessions live on", manager.running())
@@ -82,12 +79,11 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
         chore.cancel()
     serving.cancel()
     await server.close(_GRACE_SECONDS)
-    await handlers.close()
+    await dispatcher.close()
     await manager.close()
     await feed.close()
-    zygote.close()
-    for pool in (readers, loaders):
-        pool.shutdown(wait=False, cancel_futures=True)
+    launcher.close()
+    workers.close()
     registry.close()
     with contextlib.suppress(asyncio.CancelledError):
         await serving

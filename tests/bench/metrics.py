@@ -16,9 +16,9 @@ import numpy as np
 
 from jesse_paperd.analytics.equity import equity_curve
 from jesse_paperd.analytics.metrics import metrics_of
-from jesse_paperd.analytics.state import LedgerState
+from jesse_paperd.analytics.track_record import TrackRecord
 from jesse_paperd.records.journal import JournalReader
-from tests.support.ledgers import BALANCE, MINUTE, THURSDAY, Ledger, Sample, trade
+from tests.support.journals import BALANCE, MINUTE, THURSDAY, Sample, SampleJournal, trade
 
 MINUTES, TRADES, NEXT, SEED = 525_600, 10_000, 101, 20260219
 
@@ -40,12 +40,12 @@ def main() -> None:
     samples = [Sample(THURSDAY + i * MINUTE, equity, 1.0, True) for i, equity in enumerate(path.tolist())]
     trades = [trade(n, pnl) for n, pnl in enumerate(rng.normal(2, 30, TRADES).tolist(), start=1)]
     with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(Path(folder) / "journal.sqlite").commit(samples[: MINUTES + 1], trades)
-        state = LedgerState(JournalReader(ledger.path), BALANCE)
-        measure(ledger, state, path[: MINUTES + 1], samples[MINUTES + 1 :])
+        journal = SampleJournal(Path(folder) / "journal.sqlite").commit(samples[: MINUTES + 1], trades)
+        state = TrackRecord(JournalReader(journal.path), BALANCE)
+        measure(journal, state, path[: MINUTES + 1], samples[MINUTES + 1 :])
 
 
-def measure(ledger: Ledger, state: LedgerState, path: np.ndarray, later: list[Sample]) -> None:
+def measure(journal: SampleJournal, state: TrackRecord, path: np.ndarray, later: list[Sample]) -> None:
     def answer() -> None:
         state.refresh()
         metrics_of(state)
@@ -53,7 +53,7 @@ def measure(ledger: Ledger, state: LedgerState, path: np.ndarray, later: list[Sa
     first = seconds(answer, 1)
     took = []
     for sample in later:
-        ledger.commit([sample])
+        journal.commit([sample])
         took.append(seconds(answer, 1))
     following = statistics.median(took)
 

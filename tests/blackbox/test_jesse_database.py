@@ -220,7 +220,7 @@ def daemon(jesse: Postgres) -> Iterator[Daemon]:
         yield running
 
 
-def ledger(daemon: Daemon, session_id: str) -> tuple[object, object, object]:
+def journal(daemon: Daemon, session_id: str) -> tuple[object, object, object]:
     """What a session came to, without its random ids."""
     daemon.ended(session_id)
     trades = [msgspec.structs.replace(trade, trade_id="", order_ids=[]) for trade in daemon.trades(session_id)]
@@ -236,7 +236,7 @@ def test_a_replay_from_the_table_has_the_ledger_of_a_file_of_the_same_candles_an
     same = {"timeframe": "5m", "warmup_candles": 60}
     daemon.start_session(session_id="table", feed="replay:postgres", **same)
     daemon.start_session(session_id="file", feed=f"replay:{tmp_path / 'same.npy'}", **same)
-    assert ledger(daemon, "table") == ledger(daemon, "file")
+    assert journal(daemon, "table") == journal(daemon, "file")
     assert daemon.status("table").metrics.total_trades > 5
     assert daemon.status("table").health.missing_minutes == 7
     assert daemon.call(wire.PaperVerify(session_id="table")).equal
@@ -424,7 +424,7 @@ def test_the_table_is_imported_and_replayed_from_the_store(daemon: Daemon, jesse
     same = {"timeframe": "5m", "warmup_candles": 60}
     daemon.start_session(session_id="stored", feed="replay:store", **same)
     daemon.start_session(session_id="direct", feed=f"replay:postgres:..{to_text(LAST)}", **same)
-    assert ledger(daemon, "stored") == ledger(daemon, "direct")
+    assert journal(daemon, "stored") == journal(daemon, "direct")
     none = cli(daemon.home, "import", "postgres", "-e", SPOT, "-s", "ETH-USD")
     assert none.returncode == 6
     assert "Binance Spot BTC-USDT" in none.stderr

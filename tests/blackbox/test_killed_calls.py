@@ -27,10 +27,10 @@ class OrderedDaemon(Daemon):
 import asyncio, os
 from pathlib import Path
 from jesse_paperd.app import main
-from jesse_paperd.service.handlers import Handlers
+from jesse_paperd.service.dispatcher import Dispatcher
 
 order, held, go = (Path(os.environ["JESSE_PAPER_HOME"], name) for name in ("order", "held", "go"))
-undisturbed = Handlers.handle
+undisturbed = Dispatcher.handle
 
 async def handle(self, body, request_id):
     operation, moment = order.read_text().split() if order.exists() else ("", "")
@@ -48,7 +48,7 @@ async def handle(self, body, request_id):
         os._exit(9)
     return answer
 
-Handlers.handle = handle
+Dispatcher.handle = handle
 main()
 """
 

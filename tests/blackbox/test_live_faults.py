@@ -147,7 +147,7 @@ def survive(world: tuple[Daemon, Exchange], names: list[str]) -> None:
 
 
 def check(daemon: Daemon, session_id: str) -> None:
-    """It consumed the exchange's final candles, each once, in order; and its ledger is Jesse's on those."""
+    """It consumed the exchange's final candles, each once, in order; and its journal is Jesse's on those."""
     with contextlib.closing(JournalReader(daemon.layout.session(session_id).journal)) as journal:
         progress = journal.progress()
     assert progress is not None

@@ -24,7 +24,7 @@ CLIENT = ROOT / "client" / "jesse_paper"
 #: or the façade.
 ARROWS: dict[str, set[str]] = {
     "jesse_paper": set(),
-    "processes": set(),
+    "processes": {"core"},
     "core": {"jesse_paper"},
     "records": {"core", "jesse_paper"},
     "candles": {"core", "jesse_paper", "records"},

@@ -4,7 +4,7 @@
 
 Sessions replay real candles, and follow a stand-in exchange, while SIGKILL strikes the daemon, its zygote, the feed,
 the façade and the sessions: at random moments, and at named ones (tests/fakes/traps). At the end each session is run
-once more, undisturbed, and every row of its ledger is compared. Exit status 0 only if nothing was lost or doubled.
+once more, undisturbed, and every row of its journal is compared. Exit status 0 only if nothing was lost or doubled.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ Written by `scripts/faults` on {today} ({machine}); not by hand.
 ## Killed, again and again
 
 Sessions replay real candles, and follow a stand-in exchange, while SIGKILL strikes at random moments and at named
-ones. Afterwards each session is run once more, undisturbed, and every row of its ledger (orders, trades, equity,
+ones. Afterwards each session is run once more, undisturbed, and every row of its journal (orders, trades, equity,
 daily balances) is compared. `scripts/crashloop {kills} --seed {seed}` ended with
 
 > kills={kills} sessions={sessions} lost={lost} doubled={doubled} seed={seed}

@@ -47,7 +47,7 @@ def fast_feed_program(start: int) -> str:
 
 
 def answers_of(daemon: Daemon, session_id: str) -> dict[str, Any]:
-    """What a session's numbers are, as plain data: its state, ledger, curve, metrics, events and log."""
+    """What a session's numbers are, as plain data: its state, journal, curve, metrics, events and log."""
     status = daemon.status(session_id)
     asked: dict[str, wire.Operation] = {
         "trades": wire.PaperGetTrades(session_id=session_id, limit=1000),

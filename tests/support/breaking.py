@@ -79,7 +79,7 @@ def facts_of(journal: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def assert_nothing_was_lost(daemon: Daemon, disturbed: str, undisturbed: str) -> None:
-    """Two sessions with the same spec have the same ledger, whatever befell one of them."""
+    """Two sessions with the same spec have the same journal, whatever befell one of them."""
     one, other = (facts_of(daemon.layout.session(name).journal) for name in (disturbed, undisturbed))
     assert one["trades"], "a session without trades shows nothing"
     for table, rows in other.items():

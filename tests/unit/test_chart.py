@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from jesse_paperd.analytics.chart import PALETTES, chart_png
-from tests.support.ledgers import BALANCE, DAY, MINUTE, THURSDAY, Ledger, Sample, trade
+from tests.support.journals import BALANCE, DAY, MINUTE, THURSDAY, Sample, SampleJournal, trade
 
 MINUTES = 600
 
@@ -24,7 +24,7 @@ def _as_in_the_daemon():
 
 
 @pytest.fixture
-def ledger(tmp_path):
+def journal(tmp_path):
     """Ten hours of a rise and a fall, with trades of both outcomes and sides."""
     equities = BALANCE + 80 * np.sin(np.arange(MINUTES) / 95)
     samples = [Sample(THURSDAY + i * MINUTE, float(equity), 0.0, True) for i, equity in enumerate(equities)]
@@ -33,7 +33,7 @@ def ledger(tmp_path):
         trade(10 * n, pnl=pnl, side=side, at=THURSDAY)
         for n, (pnl, side) in enumerate([(9.0, "long"), (-9.0, "long"), (5.0, "short"), (-5.0, "short")], start=1)
     ]
-    return Ledger(tmp_path / "j.sqlite").commit(samples, trades)
+    return SampleJournal(tmp_path / "j.sqlite").commit(samples, trades)
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ def has(picture: np.ndarray, colour: str) -> bool:
 
 
 @pytest.mark.parametrize("theme", PALETTES)
-def test_a_chart_brings_its_background_and_shows_what_was_won_and_lost(ledger, candles, theme):
-    picture = pixels(chart_png(ledger.state(), "SMACrossover · BTC-USDT 1h", candles, theme))
+def test_a_chart_brings_its_background_and_shows_what_was_won_and_lost(journal, candles, theme):
+    picture = pixels(chart_png(journal.state(), "SMACrossover · BTC-USDT 1h", candles, theme))
     assert picture.shape == (800, 1200, 3)
     palette = PALETTES[theme]
     corners = picture[[0, 0, -1, -1], [0, -1, 0, -1]]
@@ -82,10 +82,10 @@ def test_text_and_lines_stand_out_as_accessibility_guidelines_ask(theme):
         assert contrast(colour, palette.background) >= 3
 
 
-def test_trades_are_drawn_where_and_when_they_were(ledger, candles):
-    with_trades = pixels(chart_png(ledger.state(), "x", candles))
-    bare = Ledger(ledger.path.with_name("bare.sqlite")).commit(
-        [Sample(at, equity, 0.0, True) for at, _, _, equity, _, _ in ledger.state().runs(after=0)]
+def test_trades_are_drawn_where_and_when_they_were(journal, candles):
+    with_trades = pixels(chart_png(journal.state(), "x", candles))
+    bare = SampleJournal(journal.path.with_name("bare.sqlite")).commit(
+        [Sample(at, equity, 0.0, True) for at, _, _, equity, _, _ in journal.state().runs(after=0)]
     )
     without = pixels(chart_png(bare.state(), "x", candles))
     changed = (np.abs(with_trades - without).max(axis=2) > 0.1)[100:, :]  # below the headings
@@ -99,8 +99,10 @@ def test_trades_are_drawn_where_and_when_they_were(ledger, candles):
 
 @pytest.mark.parametrize("samples", [0, 1, 2])
 def test_the_youngest_sessions_have_a_chart(tmp_path, samples):
-    ledger = Ledger(tmp_path / "j.sqlite").commit([Sample(THURSDAY + i * MINUTE, BALANCE) for i in range(samples)])
-    assert pixels(chart_png(ledger.state(), "young $x$ _y_")).shape == (800, 1200, 3)
+    journal = SampleJournal(tmp_path / "j.sqlite").commit(
+        [Sample(THURSDAY + i * MINUTE, BALANCE) for i in range(samples)]
+    )
+    assert pixels(chart_png(journal.state(), "young $x$ _y_")).shape == (800, 1200, 3)
 
 
 def test_a_year_with_thousands_of_trades_has_a_chart_of_a_size_that_can_be_sent(tmp_path):
@@ -109,6 +111,6 @@ def test_a_year_with_thousands_of_trades_has_a_chart_of_a_size_that_can_be_sent(
     samples = [Sample(THURSDAY, BALANCE)]
     samples += [Sample(THURSDAY + (i + 1) * 60 * MINUTE, float(equity)) for i, equity in enumerate(equities)]
     trades = [trade(n, float(pnl), at=THURSDAY) for n, pnl in enumerate(rng.normal(0, 9, 5000), start=1)]
-    png = chart_png(Ledger(tmp_path / "j.sqlite").commit(samples, trades).state(), "a year")
+    png = chart_png(SampleJournal(tmp_path / "j.sqlite").commit(samples, trades).state(), "a year")
     assert samples[-1].at - THURSDAY == 365 * DAY
     assert len(png) < 400_000

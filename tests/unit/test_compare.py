@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from jesse_paperd.analytics.compare import compare
 from jesse_paperd.analytics.metrics import metrics_of
-from tests.support.ledgers import (
+from tests.support.journals import (
     BALANCE,
     DAY,
     HOUR,
     MINUTE,
     THURSDAY,
-    Ledger,
     Sample,
+    SampleJournal,
     daily,
     hourly,
     sample_lists,
@@ -26,8 +26,8 @@ from tests.support.ledgers import (
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
-    """A new ledger at each call: Hypothesis runs a test many times."""
-    return lambda **arguments: Ledger(tmp_path_factory.mktemp("ledger") / "journal.sqlite", **arguments)
+    """A new journal at each call: Hypothesis runs a test many times."""
+    return lambda **arguments: SampleJournal(tmp_path_factory.mktemp("journal") / "journal.sqlite", **arguments)
 
 
 @settings(max_examples=25, deadline=None)

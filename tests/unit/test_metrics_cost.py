@@ -6,9 +6,9 @@ import pytest
 
 from jesse_paperd.analytics.equity import equity_curve
 from jesse_paperd.analytics.metrics import metrics_of
-from jesse_paperd.analytics.state import LedgerState
+from jesse_paperd.analytics.track_record import TrackRecord
 from jesse_paperd.records.journal import JournalReader
-from tests.support.ledgers import BALANCE, MINUTE, THURSDAY, Ledger, Sample, trade
+from tests.support.journals import BALANCE, MINUTE, THURSDAY, Sample, SampleJournal, trade
 
 MINUTES = 60_000
 
@@ -32,9 +32,9 @@ class CountingReader(JournalReader):
 @pytest.fixture(scope="module")
 def aged(tmp_path_factory):
     """Forty days in which every minute differs, and 500 trades."""
-    ledger = Ledger(tmp_path_factory.mktemp("ledger") / "j.sqlite")
+    journal = SampleJournal(tmp_path_factory.mktemp("journal") / "j.sqlite")
     samples = [Sample(THURSDAY + i * MINUTE, BALANCE + i % 977, 1.0, True) for i in range(MINUTES)]
-    return ledger.commit(samples, [trade(n, 1.0) for n in range(1, 501)])
+    return journal.commit(samples, [trade(n, 1.0) for n in range(1, 501)])
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def reader(aged):
 
 @pytest.fixture
 def state(reader):
-    state = LedgerState(reader, BALANCE)
+    state = TrackRecord(reader, BALANCE)
     state.refresh()
     return state
 

@@ -13,7 +13,7 @@ import pytest
 
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.analytics.ratios import ratios_of, returns_of
-from tests.support.ledgers import BALANCE, Ledger, daily, hourly, trade
+from tests.support.journals import BALANCE, SampleJournal, daily, hourly, trade
 
 with warnings.catch_warnings():
     # Both warn of other packages' deprecations while they are imported; what they compute is not touched.
@@ -40,7 +40,7 @@ def case(request, tmp_path):
     """Our metrics, the returns behind them as a pandas series, and their number a year."""
     interval, periods, sampled = request.param
     path = equities(SEED)
-    metrics = metrics_of(Ledger(tmp_path / "j.sqlite").commit(sampled(path)).state(), interval)
+    metrics = metrics_of(SampleJournal(tmp_path / "j.sqlite").commit(sampled(path)).state(), interval)
     index = pandas.date_range("2026-01-01", periods=len(path), freq=interval)
     returns = pandas.Series(path, index=index).pct_change().iloc[1:]
     assert (metrics.observations, metrics.annualization) == (400, periods)
@@ -61,7 +61,7 @@ def test_ratios_equal_empyrical(case):
 
 def test_calmar_equals_empyrical_where_a_year_is_365_days(tmp_path):
     path = equities(SEED + 1)
-    metrics = metrics_of(Ledger(tmp_path / "j.sqlite").commit(daily(path)).state())
+    metrics = metrics_of(SampleJournal(tmp_path / "j.sqlite").commit(daily(path)).state())
     # empyrical takes its drawdown from the returns; ours is that of all samples, the same here: one sample a day.
     assert metrics.calmar_ratio == pytest.approx(empyrical.calmar_ratio(returns_of(path), annualization=365), **EXACT)
 
@@ -137,8 +137,8 @@ def beside_jesse(tmp_path_factory):
         cwd=tmp_path_factory.mktemp("jesse"),  # importing Jesse makes a folder where it stands
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
     )
-    ledger = Ledger(tmp_path_factory.mktemp("ledger") / "j.sqlite").commit(balances, trades)
-    return metrics_of(ledger.state(), "1d"), json.loads(jesse.stdout)
+    journal = SampleJournal(tmp_path_factory.mktemp("journal") / "j.sqlite").commit(balances, trades)
+    return metrics_of(journal.state(), "1d"), json.loads(jesse.stdout)
 
 
 def test_trade_statistics_equal_jesse(beside_jesse):

@@ -1,4 +1,4 @@
-"""What must hold of metrics and curves for any ledger whatever."""
+"""What must hold of metrics and curves for any journal whatever."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from jesse_paper.metric_definitions import DEFINITIONS
 from jesse_paperd.analytics.equity import RESOLUTIONS, equity_curve
 from jesse_paperd.analytics.metrics import metrics_of
-from jesse_paperd.analytics.state import LedgerState
+from jesse_paperd.analytics.track_record import TrackRecord
 from jesse_paperd.records.journal import EquityRun, JournalReader
-from tests.support.ledgers import (
+from tests.support.journals import (
     BALANCE,
     DAY,
     HOUR,
     MINUTE,
-    Ledger,
     Sample,
+    SampleJournal,
     cents,
     results,
     sample_lists,
@@ -33,11 +33,11 @@ INTERVALS = ("auto", "1h", "1d")
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
-    """A new ledger at each call: Hypothesis runs a test many times."""
-    return lambda **arguments: Ledger(tmp_path_factory.mktemp("ledger") / "journal.sqlite", **arguments)
+    """A new journal at each call: Hypothesis runs a test many times."""
+    return lambda **arguments: SampleJournal(tmp_path_factory.mktemp("journal") / "journal.sqlite", **arguments)
 
 
-def everything(state: LedgerState) -> tuple:
+def everything(state: TrackRecord) -> tuple:
     """Every answer that can be had of a state."""
     curves = [equity_curve(state, resolution).points() for resolution in RESOLUTIONS]
     return [metrics_of(state, interval) for interval in INTERVALS], curves
@@ -46,23 +46,23 @@ def everything(state: LedgerState) -> tuple:
 @settings(max_examples=25, deadline=None)
 @given(samples=sample_lists(), trades=trade_lists, data=st.data())
 def test_a_state_kept_over_any_splits_answers_as_a_fresh_one_to_the_last_bit(fresh, samples, trades, data):
-    ledger = fresh()
-    kept = ledger.state()
+    journal = fresh()
+    kept = journal.state()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(samples)), max_size=5)))
     traded = sorted(data.draw(st.lists(st.integers(0, len(trades)), min_size=len(cuts), max_size=len(cuts))))
     for begin, end, first, last in zip(
         [0, *cuts], [*cuts, len(samples)], [0, *traded], [*traded, len(trades)], strict=True
     ):
-        ledger.commit(samples[begin:end], trades[first:last])
+        journal.commit(samples[begin:end], trades[first:last])
         kept.refresh()
-        assert everything(kept) == everything(ledger.state())
+        assert everything(kept) == everything(journal.state())
 
 
 @settings(max_examples=25, deadline=None)
 @given(samples=sample_lists(), value=cents, grid=st.sampled_from([MINUTE, HOUR, DAY]))
 def test_a_state_follows_a_last_sample_that_is_replaced_or_a_last_run_that_shrinks(fresh, samples, value, grid):
-    ledger = fresh().commit([*samples, Sample(samples[-1].at // grid * grid + grid, 10_500.0)])
-    kept = ledger.state()
+    journal = fresh().commit([*samples, Sample(samples[-1].at // grid * grid + grid, 10_500.0)])
+    kept = journal.state()
     everything(kept)  # what a state remembers of an answer must not outlive the sample
     first_at, last_at, count, equity, unrealized_pnl, in_position = kept.path.open
     if count == 1:
@@ -70,16 +70,16 @@ def test_a_state_follows_a_last_sample_that_is_replaced_or_a_last_run_that_shrin
     else:
         shorter = EquityRun(first_at, last_at - MINUTE, count - 1, equity, unrealized_pnl, bool(in_position))
         final = [shorter, EquityRun(last_at, last_at, 1, value, 0.0, False)]
-    ledger.commit_runs(final)
+    journal.commit_runs(final)
     kept.refresh()
     assert kept.path.equity == value
-    assert everything(kept) == everything(ledger.state())
+    assert everything(kept) == everything(journal.state())
 
 
 def test_a_state_starts_over_when_the_journal_lost_rows_that_it_had_read(tmp_path):
-    long = Ledger(tmp_path / "a.sqlite").commit([Sample(i * MINUTE, BALANCE + i) for i in range(100)])
+    long = SampleJournal(tmp_path / "a.sqlite").commit([Sample(i * MINUTE, BALANCE + i) for i in range(100)])
     kept = long.state()
-    short = Ledger(tmp_path / "b.sqlite").commit([Sample(i * MINUTE, BALANCE + i) for i in range(50)])
+    short = SampleJournal(tmp_path / "b.sqlite").commit([Sample(i * MINUTE, BALANCE + i) for i in range(50)])
     kept._reader = JournalReader(short.path)
     kept.refresh()
     assert everything(kept) == everything(short.state())
@@ -179,12 +179,12 @@ def test_scaling_money_changes_no_ratio(fresh, samples, pnls, factor):
     # A power of two scales every amount without rounding, so that nothing but the formulas is tried: a Sharpe ratio of
     # returns near 1e-6 moves by 1e-9 with the last bit of one equity.
     def scaled(k: float) -> dict:
-        ledger = fresh(starting_balance=BALANCE * k)
-        ledger.commit(
+        journal = fresh(starting_balance=BALANCE * k)
+        journal.commit(
             [Sample(at, equity * k, pnl * k, held) for at, equity, pnl, held in samples],
             [trade(n, pnl * k, fee=k) for n, pnl in enumerate(pnls, start=1)],
         )
-        found = metrics_of(ledger.state())
+        found = metrics_of(journal.state())
         return {name: getattr(found, name) for name in DEFINITIONS}
 
     plain, other = scaled(1.0), scaled(factor)
@@ -199,11 +199,11 @@ def test_scaling_money_changes_no_ratio(fresh, samples, pnls, factor):
 @settings(max_examples=20, deadline=None)
 @given(samples=sample_lists(), minutes=st.integers(1, 3000))
 def test_a_flat_stretch_at_the_end_never_lowers_the_maximum_drawdown_or_its_duration(fresh, samples, minutes):
-    ledger = fresh().commit(samples)
-    before = metrics_of(ledger.state())
+    journal = fresh().commit(samples)
+    before = metrics_of(journal.state())
     _, *values = samples[-1]
-    ledger.commit([Sample(samples[-1].at + i * MINUTE, *values) for i in range(1, minutes + 1)])
-    after = metrics_of(ledger.state())
+    journal.commit([Sample(samples[-1].at + i * MINUTE, *values) for i in range(1, minutes + 1)])
+    after = metrics_of(journal.state())
     assert after.max_drawdown == before.max_drawdown
     assert after.current_drawdown == before.current_drawdown
     assert after.max_drawdown_duration_hours >= before.max_drawdown_duration_hours

@@ -21,7 +21,7 @@ from jesse_paperd.analytics.report import Subject, report_html
 from jesse_paperd.analytics.report.months import monthly_returns
 from jesse_paperd.analytics.report.sections import histogram
 from jesse_paperd.records.journal import Facts, Journal, JournalReader, Outcome, Progress
-from tests.support.ledgers import BALANCE, DAY, HOUR, MINUTE, THURSDAY, Ledger, Sample, daily, hourly, trade
+from tests.support.journals import BALANCE, DAY, HOUR, MINUTE, THURSDAY, Sample, SampleJournal, daily, hourly, trade
 
 SUBJECT = Subject(
     session_id="paper_1",
@@ -34,15 +34,15 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 
 
 @pytest.fixture
-def ledger(tmp_path):
+def journal(tmp_path):
     """Forty days with 120 trades."""
     path = BALANCE * np.exp(np.cumsum(np.random.default_rng(3).normal(0, 0.004, 40 * 24)))
     trades = [trade(n, float((-1) ** n * n), side=("long", "short")[n % 2], at=THURSDAY) for n in range(1, 121)]
-    return Ledger(tmp_path / "j.sqlite").commit(hourly([BALANCE, *path.tolist()]), trades)
+    return SampleJournal(tmp_path / "j.sqlite").commit(hourly([BALANCE, *path.tolist()]), trades)
 
 
-def report_of(ledger: Ledger, subject: Subject = SUBJECT, candles: np.ndarray | None = None) -> str:
-    return report_html(ledger.state(), JournalReader(ledger.path), subject, candles)
+def report_of(journal: SampleJournal, subject: Subject = SUBJECT, candles: np.ndarray | None = None) -> str:
+    return report_html(journal.state(), JournalReader(journal.path), subject, candles)
 
 
 class Page(HTMLParser):
@@ -82,8 +82,8 @@ class Page(HTMLParser):
         return json.loads(self.scripts[0])
 
 
-def test_a_report_needs_nothing_from_anywhere(ledger):
-    html = report_of(ledger)
+def test_a_report_needs_nothing_from_anywhere(journal):
+    html = report_of(journal)
     page = Page(html)
     assert not re.search(r"https?:|//[a-z]|@import|url\(", re.sub(r"^\s*//.*$", "", html, flags=re.M))
     assert "link" not in page.tags
@@ -93,9 +93,9 @@ def test_a_report_needs_nothing_from_anywhere(ledger):
     assert page.open == []
 
 
-def test_a_report_shows_the_metrics_and_defines_each(ledger):
-    metrics = metrics_of(ledger.state())
-    page = Page(report_of(ledger))
+def test_a_report_shows_the_metrics_and_defines_each(journal):
+    metrics = metrics_of(journal.state())
+    page = Page(report_of(journal))
     text = page.text
     assert SUBJECT.heading in text
     assert f"{metrics.total_return:+.2%}".replace("-", "−") in text
@@ -106,20 +106,20 @@ def test_a_report_shows_the_metrics_and_defines_each(ledger):
         assert ("id", f"def-{name}") in page.attributes
 
 
-def test_a_report_carries_the_curve_and_every_trade(ledger):
-    data = Page(report_of(ledger)).data()
+def test_a_report_carries_the_curve_and_every_trade(journal):
+    data = Page(report_of(journal)).data()
     assert data["start"] == BALANCE
     assert (data["at"][0], data["at"][-1]) == (THURSDAY, THURSDAY + 40 * DAY)
     assert len(data["at"]) == len(data["equity"]) == len(data["drawdown"]) > 900
-    assert data["equity"][-1] == pytest.approx(ledger.state().path.equity, rel=1e-7)
+    assert data["equity"][-1] == pytest.approx(journal.state().path.equity, rel=1e-7)
     assert [row[0] for row in data["trades"]] == [f"t{n:03d}" for n in range(1, 121)]
     assert data["price"] == []
 
 
-def test_a_report_shows_the_last_close_before_each_point(ledger):
+def test_a_report_shows_the_last_close_before_each_point(journal):
     times = THURSDAY + np.arange(40 * 1440) * MINUTE
     candles = np.column_stack((times, *[np.arange(len(times)) + 0.5] * 5))
-    data = Page(report_of(ledger, candles=candles)).data()
+    data = Page(report_of(journal, candles=candles)).data()
     assert data["price"][0] == 0.5  # the first open
     assert data["price"][1] == (data["at"][1] - THURSDAY) / MINUTE - 1 + 0.5
 
@@ -131,7 +131,7 @@ def test_what_others_wrote_is_shown_as_text_and_never_run(tmp_path):
     journal = Journal(tmp_path / "j.sqlite")
     events = [(THURSDAY, "diverged", {"what": HOSTILE})]
     journal.commit(Facts(trades=[trade(1, 5.0)], events=events), Progress(), Outcome(0, "failed", HOSTILE))
-    plain = Ledger(tmp_path / "other.sqlite")
+    plain = SampleJournal(tmp_path / "other.sqlite")
     plain.path = tmp_path / "j.sqlite"
     subject = Subject(HOSTILE, HOSTILE, HOSTILE, {HOSTILE: HOSTILE}, HOSTILE)
     page = Page(report_of(plain, subject))
@@ -143,8 +143,10 @@ def test_what_others_wrote_is_shown_as_text_and_never_run(tmp_path):
 
 @pytest.mark.parametrize("samples", [0, 1, 2])
 def test_the_youngest_sessions_have_a_report(tmp_path, samples):
-    ledger = Ledger(tmp_path / "j.sqlite").commit([Sample(THURSDAY + i * MINUTE, BALANCE) for i in range(samples)])
-    page = Page(report_of(ledger))
+    journal = SampleJournal(tmp_path / "j.sqlite").commit(
+        [Sample(THURSDAY + i * MINUTE, BALANCE) for i in range(samples)]
+    )
+    page = Page(report_of(journal))
     assert "No trade has been closed yet." in page.text
     assert len(page.data()["at"]) == samples
 
@@ -154,9 +156,9 @@ def test_the_health_history_tells_gaps_and_what_happened(tmp_path):
     events = [(0, "started", {"pid": 4711}), (THURSDAY, "gap", {"minutes": 80})]
     progress = Progress("running", THURSDAY, THURSDAY, THURSDAY, 1.0, 1000, 0, 1, 80, 3, 240, 1.0)
     journal.commit(Facts(events=events), progress)
-    ledger = Ledger(tmp_path / "other.sqlite")
-    ledger.path = tmp_path / "j.sqlite"
-    text = Page(report_of(ledger)).text
+    journal = SampleJournal(tmp_path / "other.sqlite")
+    journal.path = tmp_path / "j.sqlite"
+    text = Page(report_of(journal)).text
     assert "1 with 80 missing minutes" in text
     assert "2026-01-01 00:00gapminutes: 80" in text
     assert "4711" not in text
@@ -165,25 +167,25 @@ def test_the_health_history_tells_gaps_and_what_happened(tmp_path):
 def test_monthly_returns_are_those_of_calendar_months_and_multiply_to_the_whole(tmp_path):
     start = to_ms("2026-01-15T12:00:00Z")
     samples = daily([BALANCE + 10 * i for i in range(60)], start)  # to 2026-03-15T12:00
-    ledger = Ledger(tmp_path / "j.sqlite").commit(samples)
-    found = monthly_returns(ledger.state())
+    journal = SampleJournal(tmp_path / "j.sqlite").commit(samples)
+    found = monthly_returns(journal.state())
     assert [(entry.year, entry.month, entry.whole) for entry in found] == [
         (2026, 1, False), (2026, 2, True), (2026, 3, False),
     ]  # fmt: skip
     # The last sample of January is that of the 31st at noon, the 17th; of February that of the 28th, the 45th.
     assert [entry.value for entry in found] == pytest.approx([160 / 10_000, 280 / 10_160, 150 / 10_440])
-    assert np.prod([1 + entry.value for entry in found]) - 1 == pytest.approx(metrics_of(ledger.state()).total_return)
+    assert np.prod([1 + entry.value for entry in found]) - 1 == pytest.approx(metrics_of(journal.state()).total_return)
 
 
 def test_months_of_a_ruined_session_have_no_return(tmp_path):
     samples = [Sample(THURSDAY, BALANCE), Sample(THURSDAY + HOUR, 0.0), Sample(THURSDAY + 60 * DAY, 0.0)]
-    found = monthly_returns(Ledger(tmp_path / "j.sqlite").commit(samples).state())
+    found = monthly_returns(SampleJournal(tmp_path / "j.sqlite").commit(samples).state())
     assert [entry.value for entry in found] == [-1, None, None]
 
 
 def test_a_month_that_ends_with_the_last_sample_is_whole(tmp_path):
     samples = [Sample(THURSDAY, BALANCE), Sample(THURSDAY + 31 * DAY, 2 * BALANCE)]
-    assert monthly_returns(Ledger(tmp_path / "j.sqlite").commit(samples).state()) == [(2026, 1, 1.0, True)]
+    assert monthly_returns(SampleJournal(tmp_path / "j.sqlite").commit(samples).state()) == [(2026, 1, 1.0, True)]
 
 
 @settings(max_examples=100, deadline=None)
@@ -250,9 +252,9 @@ addEventListener("load", () => {
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
-def test_a_browser_draws_the_curve_pages_and_sorts_trades_and_zooms(ledger, tmp_path):
+def test_a_browser_draws_the_curve_pages_and_sorts_trades_and_zooms(journal, tmp_path):
     page = tmp_path / "report.html"
-    page.write_text(report_of(ledger).replace("</body>", PROBE))
+    page.write_text(report_of(journal).replace("</body>", PROBE))
     dumped = subprocess.run(
         [
             BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

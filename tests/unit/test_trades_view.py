@@ -6,7 +6,7 @@ import msgspec
 
 from jesse_paperd.analytics.trades import trade_of
 from jesse_paperd.records.journal import JournalReader
-from tests.support.ledgers import Ledger, trade
+from tests.support.journals import SampleJournal, trade
 
 
 def test_a_trade_tells_when_it_was_and_how_long_it_lasted():
@@ -31,11 +31,11 @@ def test_a_trade_that_never_went_against_its_entry_has_no_adverse_excursion():
 
 
 def test_pages_stay_as_they_are_while_trades_are_added(tmp_path):
-    ledger = Ledger(tmp_path / "j.sqlite").commit(trades=[trade(n, 1.0) for n in range(1, 6)])
-    reader = JournalReader(ledger.path)
+    journal = SampleJournal(tmp_path / "j.sqlite").commit(trades=[trade(n, 1.0) for n in range(1, 6)])
+    reader = JournalReader(journal.path)
     page = reader.trades(after=2, limit=2)
     assert [trade.trade_id for trade in page] == ["t003", "t004"]
-    ledger.commit(trades=[trade(n, 1.0) for n in range(6, 9)])
+    journal.commit(trades=[trade(n, 1.0) for n in range(6, 9)])
     assert reader.trades(after=2, limit=2) == page
     assert [trade.trade_id for trade in reader.trades(after=6)] == ["t007", "t008"]
     assert reader.trades(after=8) == []

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jesse_paperd.config import Limits
 from jesse_paperd.core.layout import Layout
+from jesse_paperd.processes.fork_launcher import ForkLauncher
 from jesse_paperd.processes.zygote import Zygote
 from jesse_paperd.records.journal import Facts, Journal, Progress
 from jesse_paperd.service import verification
@@ -26,7 +26,7 @@ def verifying(home: Path, ask: Callable[[Verifier, Layout], Awaitable[list[int]]
         layout.session("one").root.mkdir()
         trade(layout, 1)
         zygote = Zygote("tests.fakes.counting_verification", layout.zygote, {"PYTHONPATH": str(ROOT)})
-        verifier = Verifier(layout, zygote, Limits())
+        verifier = Verifier(layout, ForkLauncher(layout, zygote, {}), 60.0)
         try:
             return await ask(verifier, layout)
         finally:

@@ -18,7 +18,7 @@ class Deleted(Answer, tag="deleted", frozen=True):
 
 
 class PaperDeleteSession(Mutation[Deleted], tag="paper_delete_session", frozen=True):
-    """Delete an ended session for good: its ledger, its log, its strategy's snapshot. Refused while it runs."""
+    """Delete an ended session for good: its journal, its log, its strategy's snapshot. Refused while it runs."""
 
     session_id: SessionId
 

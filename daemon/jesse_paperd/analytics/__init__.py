@@ -8,6 +8,6 @@ Everything here is a pure function of a journal and of the session's starting ba
         tally ───────┘
     records.journal ► trades
 
-`LedgerState` remembers what it has read, so that a question costs what is new; a fresh one gives the same answers
+`TrackRecord` remembers what it has read, so that a question costs what is new; a fresh one gives the same answers
 to the last bit.
 """

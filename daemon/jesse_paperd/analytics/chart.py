@@ -16,7 +16,7 @@ from jesse_paper.figures import money, ticks
 from jesse_paperd.analytics.equity import EquityCurve, equity_curve, finest_resolution
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.analytics.path import Floats, Times
-from jesse_paperd.analytics.state import LedgerState
+from jesse_paperd.analytics.track_record import TrackRecord
 from jesse_paperd.core.minutes import DAY, MINUTE
 from jesse_paperd.records.journal import TradeRow
 
@@ -46,7 +46,7 @@ _COLOURS = 64  # of the picture's palette: a dozen, and the steps between them a
 _POINTS = 2000  # more could not be told apart
 
 
-def chart_png(state: LedgerState, title: str, candles: Floats | None = None, theme: Theme = "light") -> bytes:
+def chart_png(state: TrackRecord, title: str, candles: Floats | None = None, theme: Theme = "light") -> bytes:
     """Draw a session as of its last refresh.
 
     Args:
@@ -85,7 +85,7 @@ def chart_png(state: LedgerState, title: str, candles: Floats | None = None, the
     return picture.getvalue()
 
 
-def _summary(state: LedgerState) -> str:
+def _summary(state: TrackRecord) -> str:
     metrics = metrics_of(state)
     parts = [
         f"return {metrics.total_return:+.2%}",

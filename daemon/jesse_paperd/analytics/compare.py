@@ -11,7 +11,7 @@ from jesse_paper.protocol import Metrics
 from jesse_paperd.analytics.metrics import DAILY_FROM, metrics_of
 from jesse_paperd.analytics.path import Floats
 from jesse_paperd.analytics.ratios import MINIMUM
-from jesse_paperd.analytics.state import Interval, LedgerState, Standing
+from jesse_paperd.analytics.track_record import Interval, Performance, TrackRecord
 
 
 class Comparison(NamedTuple):
@@ -30,7 +30,7 @@ class Comparison(NamedTuple):
     observations: int
 
 
-def compare(sessions: Mapping[str, LedgerState], returns_interval: Literal["auto", "1h", "1d"] = "auto") -> Comparison:
+def compare(sessions: Mapping[str, TrackRecord], returns_interval: Literal["auto", "1h", "1d"] = "auto") -> Comparison:
     """Compare sessions as of their last refresh."""
     spans = _common_spans(sessions)
     interval: Interval = "1h" if returns_interval == "auto" else returns_interval
@@ -49,7 +49,7 @@ def compare(sessions: Mapping[str, LedgerState], returns_interval: Literal["auto
     )
 
 
-def _common_spans(sessions: Mapping[str, LedgerState]) -> dict[str, Standing]:
+def _common_spans(sessions: Mapping[str, TrackRecord]) -> dict[str, Performance]:
     lives = [(state.path.started_at, state.path.last_at) for state in sessions.values()]
     starts = [start for start, _ in lives if start is not None]
     ends = [end for _, end in lives if end is not None]
@@ -58,7 +58,7 @@ def _common_spans(sessions: Mapping[str, LedgerState]) -> dict[str, Standing]:
     return {name: state.span(max(starts), min(ends)) for name, state in sessions.items()}
 
 
-def _aligned_returns(span: Standing, interval: Interval) -> Floats:
+def _aligned_returns(span: Performance, interval: Interval) -> Floats:
     """One return an interval, NaN where equity was not positive before it, so that spans stay comparable."""
     equity = span.equity_at_ends(interval)
     before = np.where(equity[:-1] > 0, equity[:-1], np.nan)

@@ -13,7 +13,7 @@ import numpy as np
 from jesse_paper.protocol import EquityPoint, Resolution
 from jesse_paper.rfc3339 import to_text
 from jesse_paperd.analytics.path import Floats, Times
-from jesse_paperd.analytics.state import LedgerState
+from jesse_paperd.analytics.track_record import TrackRecord
 from jesse_paperd.core.minutes import DAY, HOUR, MINUTE
 
 _UNITS = {"m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
@@ -52,7 +52,7 @@ class EquityCurve(NamedTuple):
 
 
 def equity_curve(
-    state: LedgerState,
+    state: TrackRecord,
     resolution: Resolution = "1h",
     since: int | None = None,
     until: int | None = None,
@@ -88,7 +88,7 @@ def equity_curve(
     return EquityCurve(at, equity, (peak - equity) / peak, unrealized_pnl, partial, total)
 
 
-def finest_resolution(state: LedgerState, max_points: int) -> Resolution:
+def finest_resolution(state: TrackRecord, max_points: int) -> Resolution:
     """The finest resolution at which the whole curve has at most so many points, or else the coarsest."""
     life = (state.path.last_at or 0) - (state.path.started_at or 0)
     names: tuple[Resolution, ...] = get_args(Resolution)
@@ -100,7 +100,7 @@ def _no_points(total: int) -> EquityCurve:
     return EquityCurve(np.empty(0, np.int64), none, none, none, False, total)
 
 
-def _hourly_steps(state: LedgerState) -> tuple[Times, Floats]:
+def _hourly_steps(state: TrackRecord) -> tuple[Times, Floats]:
     """The path at its start, at whole hours and at its last sample: rows of equity, unrealized profit and peak."""
     path, hours = state.path, state.path.hours()
     start = [[path.starting_balance], [0.0], [path.starting_balance]]
@@ -109,7 +109,7 @@ def _hourly_steps(state: LedgerState) -> tuple[Times, Floats]:
     return times, np.concatenate((start, (hours.equity, hours.unrealized_pnl, hours.peak), last), axis=1)
 
 
-def _steps_from(state: LedgerState, since: int) -> tuple[Times, Floats]:
+def _steps_from(state: TrackRecord, since: int) -> tuple[Times, Floats]:
     """Every step of the path from the last whole hour at or before `since` on, in the same form."""
     times, steps = _hourly_steps(state)
     seed = int(np.searchsorted(times, since, side="right")) - 1

@@ -13,14 +13,14 @@ from jesse_paper.metric_definitions import VERSION
 from jesse_paper.protocol import Metrics, Undefined
 from jesse_paper.rfc3339 import to_text
 from jesse_paperd.analytics.path import EquityPath
-from jesse_paperd.analytics.state import PERIODS, Interval, Standing
+from jesse_paperd.analytics.track_record import PERIODS, Interval, Performance
 from jesse_paperd.core.minutes import DAY, HOUR
 
 DAILY_FROM = 30
 """Daily returns from which `auto` prefers them; in days, the least time that is annualised by compounding."""
 
 
-def metrics_of(standing: Standing, returns_interval: Literal["auto", "1h", "1d"] = "auto") -> Metrics:
+def metrics_of(standing: Performance, returns_interval: Literal["auto", "1h", "1d"] = "auto") -> Metrics:
     """The metrics as of its last refresh."""
     interval = _automatic(standing) if returns_interval == "auto" else returns_interval
     path, trades = standing.path, standing.trades
@@ -75,7 +75,7 @@ def metrics_of(standing: Standing, returns_interval: Literal["auto", "1h", "1d"]
     )
 
 
-def _automatic(standing: Standing) -> Interval:
+def _automatic(standing: Performance) -> Interval:
     return "1d" if standing.ratios("1d")[0] >= DAILY_FROM else "1h"
 
 

@@ -40,7 +40,7 @@ def disk(as_json: bool) -> None:
 def archive(session_id: str, as_json: bool) -> None:
     """Pack SESSION, running or ended, into one file in the daemon's home.
 
-    It holds the ledger as a SQLite file, the log, the strategy as it was and the replayed candles. `restore` brings it
+    It holds the journal (SQLite), the log, the strategy as it was and the replayed candles. `restore` brings it
     back.
 
     \b
@@ -79,7 +79,7 @@ def restore(file: Path, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 def delete(session_id: str, yes: bool, as_json: bool) -> None:
-    """Delete SESSION for good, which must have ended: its ledger, its log, its strategy's snapshot.
+    """Delete SESSION for good, which must have ended: its journal, its log, its strategy's snapshot.
 
     \b
     jesse-paper delete paper_0123456789ab --yes

@@ -30,11 +30,14 @@ from jesse_paperd.feed.settings import settings_of
 from jesse_paperd.records.journal import JournalReader, Outcome, Progress
 from jesse_paperd.records.registry import Record
 from jesse_paperd.records.spec import SessionSpec
-from jesse_paperd.service.answers import Answers, ProcessView
 from jesse_paperd.service.feed_process import FeedKeeper
-from jesse_paperd.service.journals import Ledgers
 from jesse_paperd.service.preparation import prepare
+from jesse_paperd.service.process_view import ProcessView
 from jesse_paperd.service.replay_candles import names_no_file
+from jesse_paperd.service.session_data import SessionData
+from jesse_paperd.service.views.performance import equity
+from jesse_paperd.service.views.sessions import final, started
+from jesse_paperd.service.views.trading import trades
 from jesse_paperd.terminal.failing import error_object, fail
 
 _EVERYTHING = 10**9
@@ -89,7 +92,7 @@ def _describe(layout: Layout, spec: SessionSpec) -> None:
     from jesse_paperd.terminal.sessions import describe
 
     record = Record(spec, "", spec.created_at, "running", None, None, None, None)
-    describe(Answers(layout, Ledgers(layout), 0.0).started(record, ProcessView(), already_existed=False))
+    describe(started(SessionData(layout), record, ProcessView(), already_existed=False))
     sys.stderr.write("\nCtrl-C ends it as `stop` would.\n")
 
 
@@ -165,20 +168,20 @@ def _report(
     layout: Layout, spec: SessionSpec, outcome: Outcome, failure: PaperError | None, task: dict[str, Any], output: Any
 ) -> None:
     record = Record(spec, "", spec.created_at, "stopped", None, None, outcome.ended_at, None)
-    answers = Answers(layout, Ledgers(layout), 0.0)
-    session = answers.started(record, ProcessView(), already_existed=False)
-    stopped = answers.final(record, outcome)
-    trades = answers.trades(record, wire.PaperGetTrades(session_id=spec.session_id, limit=_EVERYTHING))
+    data = SessionData(layout)
+    session = started(data, record, ProcessView(), already_existed=False)
+    stopped = final(data, record, outcome)
+    closed = trades(data, record, wire.PaperGetTrades(session_id=spec.session_id, limit=_EVERYTHING))
     asked = wire.PaperGetEquity(session_id=spec.session_id, resolution=task["resolution"], max_points=_EVERYTHING)
-    equity = answers.equity(record, asked)
+    curve = equity(data, record, asked)
     if task["json"]:
         told = msgspec.to_builtins(session)
         document = {
             "session": {name: told[name] for name in told if name not in _NOT_OF_A_RUN}
             | {"stop_reason": stopped.stop_reason, "stopped_at": stopped.stopped_at},
             "final_metrics": stopped.final_metrics,
-            "trades": trades.trades,
-            "equity_curve": equity.equity_curve,
+            "trades": closed.trades,
+            "equity_curve": curve.equity_curve,
             **({"error": error_object(failure)} if failure is not None else {}),
         }
         output.write(msgspec.json.encode(document).decode() + "\n")
@@ -189,8 +192,8 @@ def _report(
     from jesse_paperd.terminal.plots import plot_equity
     from jesse_paperd.terminal.sessions import show_metrics
 
-    if equity.equity_curve:
-        plot_equity(equity)
+    if curve.equity_curve:
+        plot_equity(curve)
     show_metrics(stopped.final_metrics)
 
 

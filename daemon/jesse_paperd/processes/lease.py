@@ -18,13 +18,14 @@ from typing import Any
 from weakref import WeakSet
 
 from jesse_paperd.processes.identity import Identity, identify
+from jesse_paperd.processes.launcher import ProcessLives
 
 #: The content always has this length: writing it anew is whole to a reader, and needs no space of a full disk.
 _LENGTH = 4096
 _LONGEST_WORDS = 600
 
 
-class LeaseHeld(Exception):
+class LeaseHeld(ProcessLives):
     """Another living process holds the lease."""
 
 

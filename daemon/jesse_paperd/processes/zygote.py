@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jesse_paperd.processes.identity import Identity, boot_id
+from jesse_paperd.processes.launcher import EngineUnavailable, LaunchInterrupted
 from jesse_paperd.processes.zygote_main import PACKET
 
 log = logging.getLogger(__name__)
@@ -25,18 +26,6 @@ _FORK_SECONDS = 30.0
 #: A fork's death is known here a moment before its parent, the zygote, says how it died.
 _EXIT_SECONDS = 2.0
 _ENDS_KEPT = 1_000
-
-
-class ZygoteUnavailable(Exception):
-    """The zygote cannot import its module; the text says why, `hint` what to do if that is known."""
-
-    def __init__(self, why: str, hint: str = "") -> None:
-        super().__init__(why)
-        self.hint = hint
-
-
-class ZygoteDied(Exception):
-    """The zygote died or hung before it answered; it may have forked. Another one can be asked."""
 
 
 class Zygote:
@@ -65,15 +54,15 @@ class Zygote:
         current = self._current
         if current is None or not current.ready.done():
             return "warming"
-        if isinstance(current.ready.exception(), ZygoteUnavailable):
+        if isinstance(current.ready.exception(), EngineUnavailable):
             return "unavailable"
         return "warming" if current.gone else "ready"
 
     @property
-    def problem(self) -> ZygoteUnavailable | None:
+    def problem(self) -> EngineUnavailable | None:
         """Why it is `unavailable`; None when it is not."""
         problem = self._current.ready.exception() if self._current is not None and self.state != "warming" else None
-        return problem if isinstance(problem, ZygoteUnavailable) else None
+        return problem if isinstance(problem, EngineUnavailable) else None
 
     @property
     def version(self) -> str | None:
@@ -91,7 +80,7 @@ class Zygote:
             limits: resource limits by the name of their constant, as (soft, hard).
 
         Raises:
-            ZygoteUnavailable, ZygoteDied
+            EngineUnavailable, LaunchInterrupted
         """
         process = self._living()
         try:
@@ -99,8 +88,8 @@ class Zygote:
             request = {"arguments": arguments, "log": str(log_file), "limits": limits}
             return await asyncio.wait_for(process.ask(request), _FORK_SECONDS)
         except TimeoutError:
-            process.hang_up(ZygoteDied("the zygote hangs"))
-            raise ZygoteDied("the zygote hangs") from None
+            process.hang_up(LaunchInterrupted("the zygote hangs"))
+            raise LaunchInterrupted("the zygote hangs") from None
 
     async def exit_status(self, identity: Identity) -> int | None:
         """How a fork that has ended did so: its exit status, or the signal as a negative number.
@@ -117,7 +106,7 @@ class Zygote:
         """Let it end."""
         self._closed = True
         if self._current is not None:
-            self._current.hang_up(ZygoteDied("the daemon is shutting down"))
+            self._current.hang_up(LaunchInterrupted("the daemon is shutting down"))
 
     def _living(self) -> _Process:
         if self._current is None or self._current.gone:
@@ -168,14 +157,14 @@ class _Process:
         loop = asyncio.get_running_loop()
         async with self._sending:
             if self.gone:
-                raise ZygoteDied("the zygote died")
+                raise LaunchInterrupted("the zygote died")
             self._last_id += 1
             reply: asyncio.Future[Identity] = loop.create_future()
             self._asked[self._last_id] = reply
             try:
                 await loop.sock_sendall(self._channel, json.dumps({"id": self._last_id, **request}).encode())
             except OSError as error:
-                self.hang_up(ZygoteDied(f"the zygote died: {error}"))
+                self.hang_up(LaunchInterrupted(f"the zygote died: {error}"))
         return await reply
 
     def hang_up(self, reason: Exception) -> None:
@@ -209,14 +198,14 @@ class _Process:
             packet = b""
         if not packet:
             log.warning("the zygote ended")
-            self.hang_up(ZygoteDied("the zygote died"))
+            self.hang_up(LaunchInterrupted("the zygote died"))
             return
         message = json.loads(packet)
         if "ready" in message:
             self.ready.set_result(message["version"])
         elif "failed" in message:
             log.error("the zygote failed: %s", message["failed"])
-            self.ready.set_exception(ZygoteUnavailable(message["failed"], message["hint"]))
+            self.ready.set_exception(EngineUnavailable(message["failed"], message["hint"]))
         elif "ended" in message:
             end = self.ends.get(Identity(message["ended"], message["start_time"], boot_id()))
             if end is not None and not end.done():

@@ -1,7 +1,7 @@
 """Archives: one file with all of a session but a live one's candles, and how it is brought back.
 
     <id>/session.json       its row of the registry (`Record`)
-    <id>/journal.sqlite     its ledger, of one moment
+    <id>/journal.sqlite     its journal, of one moment
     <id>/log, log.1         its log, where it has one
     <id>/strategy/…         the strategy as it was
     <id>/candles/<digest>.npy   a replay's candles
@@ -39,8 +39,9 @@ from jesse_paperd.feed.exchanges import resolve
 from jesse_paperd.records.journal import VERSION, Journal
 from jesse_paperd.records.registry import Record
 from jesse_paperd.records.spec import SessionSpec, jesse_timeframe
-from jesse_paperd.service.answers import Answers, ProcessView
-from jesse_paperd.service.journals import Ledgers
+from jesse_paperd.service.process_view import ProcessView
+from jesse_paperd.service.session_data import SessionData
+from jesse_paperd.service.views.status import row, status
 from jesse_paperd.strategies.snapshot import digest_of
 
 _SESSION, _CANDLES = "session.json", "candles"
@@ -309,14 +310,13 @@ def _check_journal(path: Path) -> None:
 
 def _check_answers(beside: Layout, record: Record) -> None:
     """See that what is most asked of a session can be answered: one that cannot would spoil every list it is in."""
-    ledgers = Ledgers(beside)
+    data, view = SessionData(beside), ProcessView()
     try:
-        answers = Answers(beside, ledgers, 0.0)
-        msgspec.json.encode((answers.row(record, ProcessView()), answers.status(record, ProcessView(), None)))
+        msgspec.json.encode((row(data, record, view), status(data, record, view, None)))
     except Exception as error:
         raise _Untrusted(f"its journal cannot be read: {error}") from error
     finally:
-        ledgers.drop(record.session_id)
+        data.forget(record.session_id)
 
 
 def _objects(path: Path) -> set[tuple[str, str]]:

@@ -10,7 +10,7 @@ from jesse_paper import protocol as wire
 from jesse_paper.rfc3339 import to_text
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.core.minutes import MINUTE
-from jesse_paperd.processes.zygote import Zygote
+from jesse_paperd.processes.launcher import SessionLauncher
 from jesse_paperd.service.feed_process import FeedKeeper
 from jesse_paperd.service.maintenance import bytes_in
 
@@ -18,12 +18,12 @@ _MB = 1_000_000
 
 
 def daemon_health(
-    layout: Layout, zygote: Zygote, feed: FeedKeeper, started_at: int, states: list[wire.SessionState]
+    layout: Layout, launcher: SessionLauncher, feed: FeedKeeper, started_at: int, states: list[wire.SessionState]
 ) -> wire.DaemonHealth:
     """The health as it is now. Walks the home directory, so it is for a worker thread."""
     free = shutil.disk_usage(layout.home).free / _MB
     reasons = []
-    if problem := zygote.problem:
+    if problem := launcher.problem:
         reasons.append(f"the engine cannot start, so sessions that run go on, and none can be started: {problem}")
     if feed.down_since is not None:
         reasons.append(f"the feed process is down since {to_text(feed.down_since)}")
@@ -38,10 +38,10 @@ def daemon_health(
         state="degraded" if reasons else "ok",
         version=jesse_paperd.__version__,
         started_at=to_text(started_at),
-        engine=zygote.state,
+        engine=launcher.state,
         sessions=dict(sorted(counts.items())),
         reasons=reasons[:20],
-        jesse_version=zygote.version,
+        jesse_version=launcher.engine_version,
         feed="idle" if feed.pid is None and feed.down_since is None else "down" if feed.pid is None else "running",
         exchanges=[
             wire.FeedExchange(

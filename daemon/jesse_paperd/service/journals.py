@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from jesse_paper.errors import PaperError
-from jesse_paperd.analytics.state import LedgerState
+from jesse_paperd.analytics.track_record import TrackRecord
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.records.journal import JournalReader
 
@@ -21,15 +21,15 @@ from jesse_paperd.records.journal import JournalReader
 _KEPT = 300
 
 
-class Ledger:
-    """A session's journal and what is known of it."""
+class JournalView:
+    """A session's journal, open to read, and its track record up to now."""
 
     def __init__(self, reader: JournalReader, starting_balance: float, file: os.stat_result | None) -> None:
         self.reader = reader
         self.file = file
-        self.state = LedgerState(reader, starting_balance)
+        self.track = TrackRecord(reader, starting_balance)
         self.lock = threading.Lock()
-        #: Nobody is given it any more, and its reader is closed; both under `lock`, but for the wish to retire.
+        #: Nobody is given it any more, and its reader is closed; both under `lock`, but for being asked to retire.
         self.retired = False
         self.closed = False
 
@@ -48,26 +48,26 @@ class Ledger:
                 self.lock.release()
 
 
-class Ledgers:
-    """The ledgers by session id; for any thread."""
+class Journals:
+    """The journals by session id; for any thread."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._ledgers: OrderedDict[str, Ledger] = OrderedDict()
+        self._journals: OrderedDict[str, JournalView] = OrderedDict()
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
-    def read(self, session_id: str, starting_balance: float) -> Iterator[Ledger]:
-        """The ledger of a session, up to date, for this thread alone: all that is read of it is of one moment.
+    def read(self, session_id: str, starting_balance: float) -> Iterator[JournalView]:
+        """The journal of a session, up to date, for this thread alone: all that is read of it is of one moment.
 
         Raises:
             PaperError: `storage_failed` when the journal cannot be read.
         """
-        ledger = self._take(session_id, starting_balance)
+        view = self._take(session_id, starting_balance)
         try:
-            with ledger.reader.snapshot():
-                ledger.state.refresh()
-                yield ledger
+            with view.reader.snapshot():
+                view.track.refresh()
+                yield view
         except sqlite3.Error as error:
             self.drop(session_id)
             raise PaperError(
@@ -76,42 +76,42 @@ class Ledgers:
                 "restore sessions/<id>/journal.sqlite from a backup, or see docs/operations.md",
             ) from error
         finally:
-            ledger.lock.release()
-            ledger.close_if_retired()
+            view.lock.release()
+            view.close_if_retired()
 
     def drop(self, session_id: str) -> None:
         """Forget what is known of a session."""
         with self._lock:
-            ledger = self._ledgers.pop(session_id, None)
-        if ledger is not None:
-            ledger.retire()
+            view = self._journals.pop(session_id, None)
+        if view is not None:
+            view.retire()
 
-    def _take(self, session_id: str, starting_balance: float) -> Ledger:
-        """The ledger of a session, locked."""
+    def _take(self, session_id: str, starting_balance: float) -> JournalView:
+        """The journal of a session, locked."""
         while True:
-            ledger = self._get(session_id, starting_balance)
-            ledger.lock.acquire()
-            if not ledger.closed:
-                return ledger
-            ledger.lock.release()  # it was dropped while we waited for it
+            view = self._get(session_id, starting_balance)
+            view.lock.acquire()
+            if not view.closed:
+                return view
+            view.lock.release()  # it was dropped while we waited for it
 
-    def _get(self, session_id: str, starting_balance: float) -> Ledger:
+    def _get(self, session_id: str, starting_balance: float) -> JournalView:
         with self._lock:
-            journal = self._layout.session(session_id).journal
+            path = self._layout.session(session_id).journal
             try:
-                file = journal.stat()
+                file = path.stat()
             except FileNotFoundError:
-                nothing = Ledger(JournalReader.of_nothing(), starting_balance, None)
+                nothing = JournalView(JournalReader.of_nothing(), starting_balance, None)
                 nothing.retired = True
                 return nothing
-            ledger = self._ledgers.get(session_id)
+            view = self._journals.get(session_id)
             # A journal that was restored from a backup is another file.
-            if ledger is None or ledger.file is None or not os.path.samestat(ledger.file, file):
-                fresh = Ledger(JournalReader(journal), starting_balance, file)
-                if ledger is not None:
-                    ledger.retire()
-                ledger = self._ledgers[session_id] = fresh
-                if len(self._ledgers) > _KEPT:
-                    self._ledgers.popitem(last=False)[1].retire()
-            self._ledgers.move_to_end(session_id)
-            return ledger
+            if view is None or view.file is None or not os.path.samestat(view.file, file):
+                fresh = JournalView(JournalReader(path), starting_balance, file)
+                if view is not None:
+                    view.retire()
+                view = self._journals[session_id] = fresh
+                if len(self._journals) > _KEPT:
+                    self._journals.popitem(last=False)[1].retire()
+            self._journals.move_to_end(session_id)
+            return view

@@ -18,9 +18,7 @@ from jesse_paper.protocol import Operation, Reply
 from jesse_paperd.config import Config
 from jesse_paperd.core.layout import Layout, SessionFiles
 from jesse_paperd.core.sqlite import schema_version
-from jesse_paperd.processes import doorbell
-from jesse_paperd.processes.lease import Lease, LeaseHeld
-from jesse_paperd.processes.zygote import Zygote
+from jesse_paperd.processes.launcher import ProcessLives, SessionLauncher
 from jesse_paperd.records import journal
 from jesse_paperd.records.journal import Journal
 from jesse_paperd.records.registry import Record, Registry
@@ -42,14 +40,14 @@ class SessionManager:
         config: Config,
         layout: Layout,
         registry: Registry,
-        zygote: Zygote,
+        launcher: SessionLauncher,
         feed: FeedKeeper,
         conclude: Conclude,
     ) -> None:
         self._config = config
         self._layout = layout
         self._registry = registry
-        self._zygote = zygote
+        self._launcher = launcher
         self._feed = feed
         self._conclude = conclude
         self._runs: dict[str, Supervision] = {}
@@ -140,7 +138,7 @@ class SessionManager:
 
     def ring(self, session_id: str) -> None:
         """Have a session look at the registry and its candles again."""
-        ring(self._layout, session_id)
+        self._launcher.wake(session_id)
 
     def abandon(self, session_id: str) -> None:
         """Stop trying to start a session that has no process; whoever waits for its end need not any more."""
@@ -157,20 +155,20 @@ class SessionManager:
             request: the request that asked for it, and its reply: a retry is answered with that.
 
         Raises:
-            PaperError: `conflict` while a process has its lease, `storage_failed`; then nothing is removed.
+            PaperError: `conflict` while it has a process, `storage_failed`; then nothing is removed.
         """
         files, removed = self._layout.session(session_id), self._layout.removed(session_id)
         try:
             shutil.rmtree(removed, ignore_errors=True)
             if files.root.exists():
-                with Lease(files.lease):
+                with self._launcher.vacant(session_id):
                     files.root.rename(removed)
             try:
                 self._registry.remove(session_id, request)
             except PaperError:
                 removed.rename(files.root)
                 raise
-        except LeaseHeld as error:
+        except ProcessLives as error:
             raise PaperError("conflict", f"session {session_id} still has a process: {error}") from None
         except OSError as error:
             raise PaperError("storage_failed", f"{files.root} cannot be removed: {error}") from error
@@ -206,7 +204,7 @@ class SessionManager:
             self._layout.session(session_id),
             self._config,
             self._registry,
-            self._zygote,
+            self._launcher,
             self._conclude,
             lambda: self._forget(session_id),
         )
@@ -232,10 +230,5 @@ class SessionManager:
         for record in records.values():
             files = self._layout.session(record.session_id)
             if record.ended_at is not None and 0 < schema_version(files.journal) < journal.VERSION:
-                with contextlib.suppress(LeaseHeld, PaperError), Lease(files.lease):
+                with contextlib.suppress(ProcessLives, PaperError), self._launcher.vacant(record.session_id):
                     Journal(files.journal).close()
-
-
-def ring(layout: Layout, session_id: str) -> None:
-    """Ring a session's doorbell."""
-    doorbell.ring(layout.session(session_id).doorbell)

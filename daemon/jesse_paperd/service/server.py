@@ -15,7 +15,7 @@ from jesse_paper.endpoint import socket_file
 from jesse_paper.errors import PaperError
 from jesse_paper.protocol import Answer
 from jesse_paperd.config import Config
-from jesse_paperd.service.handlers import Handlers
+from jesse_paperd.service.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,8 @@ _MAX_CONCURRENT = 256
 class Server:
     """Serves requests on the configured endpoint until it is closed."""
 
-    def __init__(self, config: Config, handlers: Handlers) -> None:
-        self._handlers = handlers
+    def __init__(self, config: Config, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
         self._context = zmq.asyncio.Context()
         self._authenticator: AsyncioAuthenticator | None = None
         self._socket = self._context.socket(zmq.ROUTER)
@@ -57,7 +57,7 @@ class Server:
     async def close(self, grace_seconds: float) -> None:
         """Answer what is under way or has come, at most so long, and free the socket."""
         self._closing = True
-        self._handlers.end_waits()
+        self._dispatcher.end_waits()
         while await self._socket.poll(0):  # nobody serves any more: what has come is refused, not left in silence
             self._begin(await self._socket.recv_multipart())
         if self._tasks:
@@ -85,7 +85,7 @@ class Server:
             json, request_id = request.json, request.id
             if self._closing:
                 raise PaperError("shutting_down", "the daemon is shutting down; nothing was done", "try again")
-            answer = await self._handlers.handle(request.body, request_id)
+            answer = await self._dispatcher.handle(request.body, request_id)
         except BadRequest as refused:
             json, request_id = refused.json, refused.id
             answer = failure(refused.error)

@@ -1,9 +1,9 @@
 """One session that has not ended: there is a process for it, until it has.
 
-adopt the lease's holder, or fork ──► watch its pidfd ──► dead
-     ▲                                                     │
-     └── wait by the restart policy ◄── no outcome ◄───────┤
-                                        in the journal     └── outcome ──► concluded
+adopt the process that lives, or launch one ──► wait for its death ──► dead
+     ▲                                                                  │
+     └── wait by the restart policy ◄── no outcome ◄────────────────────┤
+                                        in the journal                  └── outcome ──► concluded
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import sqlite3
 import time
@@ -22,10 +21,8 @@ from jesse_paperd.config import Config
 from jesse_paperd.core.disk import problem_of
 from jesse_paperd.core.layout import SessionFiles
 from jesse_paperd.core.sqlite import schema_version
-from jesse_paperd.processes import lease
-from jesse_paperd.processes.identity import Identity, send_signal, watch
+from jesse_paperd.processes.launcher import End, EngineUnavailable, LaunchInterrupted, SessionLauncher, SessionProcess
 from jesse_paperd.processes.restart import Backoff
-from jesse_paperd.processes.zygote import Zygote, ZygoteDied, ZygoteUnavailable
 from jesse_paperd.records import journal
 from jesse_paperd.records.journal import JournalReader, Outcome, Progress
 from jesse_paperd.records.registry import ProcessEnd, Record, Registry, now_ms
@@ -38,30 +35,6 @@ Conclude = Callable[[Record, Outcome | None], Awaitable[None]]
 _LONGEST_WAIT_TO_STOP = 1.0
 #: When the daemon itself could not do its part, such as write to a full disk.
 _LOOK_AGAIN_SECONDS = 5.0
-
-
-class Process:
-    """A living session process: who it is, and a descriptor of exactly that process."""
-
-    def __init__(self, identity: Identity, pidfd: int) -> None:
-        self.identity = identity
-        self._pidfd = pidfd
-
-    async def died(self) -> None:
-        """Wait for its death."""
-        loop = asyncio.get_running_loop()
-        dead = loop.create_future()
-        loop.add_reader(self._pidfd, lambda: None if dead.done() else dead.set_result(None))
-        try:
-            await dead
-        finally:
-            loop.remove_reader(self._pidfd)
-
-    def send_signal(self, number: signal.Signals) -> bool:
-        return send_signal(self._pidfd, number)
-
-    def close(self) -> None:
-        os.close(self._pidfd)
 
 
 class Supervision:
@@ -77,14 +50,14 @@ class Supervision:
         files: SessionFiles,
         config: Config,
         registry: Registry,
-        zygote: Zygote,
+        launcher: SessionLauncher,
         conclude: Conclude,
         on_end: Callable[[], None],
     ) -> None:
         self._files = files
         self._config = config
         self._registry = registry
-        self._zygote = zygote
+        self._launcher = launcher
         self._conclude = conclude
         self._on_end = on_end
         policy = config.restart
@@ -92,7 +65,7 @@ class Supervision:
         self._code = ""
         self._nudged = asyncio.Event()
         #: The living process, if there is one.
-        self.process: Process | None = None
+        self.process: SessionProcess | None = None
         #: Why there is no process now; empty while nothing is wrong.
         self.reason = ""
         #: When there will be another try, by the wall clock, to show.
@@ -115,7 +88,7 @@ class Supervision:
     @property
     def is_silent(self) -> bool:
         """Whether its process has shown no sign of life lately."""
-        silence = lease.silence(self._files.lease)
+        silence = self.process.silence() if self.process is not None else None
         return silence is None or silence > self._config.stalled_seconds
 
     def nudge(self) -> None:
@@ -151,10 +124,10 @@ class Supervision:
         """Live through one life of the process, or one attempt at it; whether the session has ended."""
         try:
             return await self._live()
-        except ZygoteUnavailable as error:
+        except EngineUnavailable as error:
             self._code, self.reason = "engine_unavailable", str(error)
             return await self._wait_or_give_up()
-        except ZygoteDied as error:
+        except LaunchInterrupted as error:
             # Not the session's fault, and it may have forked: not counted, and looked at again.
             self._code, self.reason = "", str(error)
             await self._wait(self._backoff.first_seconds)
@@ -165,19 +138,18 @@ class Supervision:
             if await self._concluded():
                 return True
             self.process = self._adopt() or await self._launch()
+        self._code, self.reason, self.next_try = "", "", None
+        self._backoff.start(time.monotonic())
+        process = self.process
+        await process.died()
+        self._bury()
+        if await self._concluded():
+            return True
+        self._note_end(await process.how_it_ended())
+        self.process = self._adopt()
         if self.process is not None:
-            self._code, self.reason, self.next_try = "", "", None
-            self._backoff.start(time.monotonic())
-            identity = self.process.identity
-            await self.process.died()
-            self._bury()
-            if await self._concluded():
-                return True
-            await self._learn_how_it_ended(identity)
-            self.process = self._adopt()
-            if self.process is not None:
-                # The one that died had found the lease taken: by a process that an earlier daemon had asked for.
-                return False
+            # The one that died had found the session taken: by a process that an earlier daemon had asked for.
+            return False
         return await self._wait_or_give_up()
 
     async def _concluded(self) -> bool:
@@ -227,68 +199,42 @@ class Supervision:
         self._end()
         return True
 
-    def _adopt(self) -> Process | None:
-        identity = lease.proven_holder(self._files.lease)
-        descriptor = watch(identity) if identity is not None else None
-        if identity is None or descriptor is None:
+    def _adopt(self) -> SessionProcess | None:
+        process = self._launcher.adopt(self.session_id)
+        if process is None:
             return None
-        log.debug("adopted session %s, pid %d", self.session_id, identity.pid)
-        process = Process(identity, descriptor)
+        log.debug("adopted session %s, pid %d", self.session_id, process.pid)
         if 0 < schema_version(self._files.journal) < journal.VERSION:
             log.info("session %s runs an older version: it is started again", self.session_id)
             process.send_signal(signal.SIGTERM)
         return process
 
-    async def _launch(self) -> Process | None:
-        """Fork a process; None when it was dead before it could be watched.
+    async def _launch(self) -> SessionProcess:
+        """A new process.
 
         Raises:
-            ZygoteUnavailable, ZygoteDied
+            EngineUnavailable, LaunchInterrupted
         """
-        limits = self._config.limits.of_process()
-        arguments = {"home": self._config.home, "session_id": self.session_id, "predecessor": self.reason}
-        identity = await self._zygote.fork(arguments, self._files.log, limits)
-        descriptor = watch(identity)
-        if descriptor is None:
-            await self._learn_how_it_ended(identity)
-            return None
-        log.info("started session %s, pid %d", self.session_id, identity.pid)
-        return Process(identity, descriptor)
+        process = await self._launcher.launch(self.session_id, self.reason)
+        log.info("started session %s, pid %d", self.session_id, process.pid)
+        return process
 
     def _bury(self) -> None:
         if self.process is not None:
             self.process.close()
             self.process = None
 
-    async def _learn_how_it_ended(self, identity: Identity) -> None:
-        """Find out why a process ended without an outcome, and keep that in the registry."""
-        status = await self._zygote.exit_status(identity)
-        words = lease.last_words(self._files.lease, identity)
-        if words is None and (problem := problem_of(self._files.root)):
-            words = "storage_failed", problem
-        self._code, self.reason = words or ("", how_it_ended(status))
-        end = ProcessEnd(now_ms(), identity.pid, status, self._code, self.reason)
+    def _note_end(self, end: End) -> None:
+        """Keep in the registry why a process ended without an outcome."""
+        if not end.code and (problem := problem_of(self._files.root)):
+            end = end._replace(code="storage_failed", reason=problem)
+        self._code, self.reason = end.code, end.reason
         with contextlib.suppress(PaperError):  # its reason is shown all the same
-            self._registry.note_end(self.session_id, end)
+            self._registry.note_end(self.session_id, ProcessEnd(now_ms(), *end))
 
     def _end(self) -> None:
         self._on_end()
         self.ended.set()
-
-
-def how_it_ended(status: int | None) -> str:
-    """The end of a process that left no word, in words.
-
-    Args:
-        status: its exit status, or the signal as a negative number; None when it is not known.
-    """
-    if status is None:
-        return "its process died"
-    if status >= 0:
-        return f"its process ended with exit status {status}"
-    name = signal.Signals(-status).name if -status in set(signal.Signals) else "unknown"
-    guess = ": perhaps by the kernel, for want of memory" if -status == signal.SIGKILL else ""
-    return f"its process was killed by signal {-status} ({name}){guess}"
 
 
 def read_progress(files: SessionFiles) -> Progress | None:

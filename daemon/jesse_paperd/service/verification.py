@@ -18,13 +18,11 @@ import msgspec
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError, code_of
 from jesse_paper.rfc3339 import to_text
-from jesse_paperd.config import Limits
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.core.sqlite import copy_database
-from jesse_paperd.processes.identity import Identity, watch
-from jesse_paperd.processes.zygote import Zygote, ZygoteDied, ZygoteUnavailable
+from jesse_paperd.processes.launcher import EngineUnavailable, LaunchInterrupted, SessionLauncher, SessionProcess
 from jesse_paperd.records import journal
-from jesse_paperd.service.supervision import Process, how_it_ended
+from jesse_paperd.records.verification import Finding
 
 _log = logging.getLogger(__name__)
 
@@ -33,34 +31,6 @@ _AT_ONCE = 2
 _FRESH_SECONDS = 60.0
 
 _Seen = tuple[tuple[int, int, int], ...]
-
-
-class _Difference(msgspec.Struct):
-    what: str
-    where: str
-    journaled: object = None
-    replayed: object = None
-
-    def __str__(self) -> str:
-        return f"{self.what}, {self.where}: the session has {self.journaled!r}, the other {self.replayed!r}"
-
-
-class _Verification(msgspec.Struct):
-    equal: bool
-    trades: int
-    compared: int
-    method: str
-    compared_until: int | None
-    difference: _Difference | None
-    replay: list[_Difference]
-    limits: list[str]
-    method_reason: str = ""
-
-
-class _Finding(msgspec.Struct):
-    verification: _Verification | None = None
-    code: str = ""
-    message: str = ""
 
 
 class _Rerun:
@@ -89,10 +59,10 @@ class Verifier:
     for a moment longer, since who was told to ask again does so while the session trades on.
     """
 
-    def __init__(self, layout: Layout, zygote: Zygote, limits: Limits) -> None:
+    def __init__(self, layout: Layout, launcher: SessionLauncher, longest_seconds: float) -> None:
         self._layout = layout
-        self._zygote = zygote
-        self._limits = limits
+        self._launcher = launcher
+        self._longest_seconds = longest_seconds
         self._reruns: dict[str, _Rerun] = {}
         self._closed = False
         #: Sessions that trade come first: verifications take at most so many processors, and wait for each other.
@@ -148,21 +118,15 @@ class Verifier:
     async def _run(self, session_id: str) -> wire.Verified:
         base = self._layout.run / f"{_PREFIX}{session_id}"
         copy, result, log = (base.with_suffix(suffix) for suffix in (".sqlite", ".json", ".log"))
-        arguments = {
-            "home": str(self._layout.home),
-            "session_id": session_id,
-            "verify": str(copy),
-            "result": str(result),
-        }
         async with self._turns:
             try:
                 await asyncio.to_thread(copy_database, self._layout.session(session_id).journal, copy, journal.VERSION)
-                identity = await self._zygote.fork(arguments, log, self._limits.of_process())
-                await self._live(session_id, identity)
+                process = await self._launcher.launch_verification(session_id, copy, result, log)
+                await self._live(session_id, process)
                 if result.exists():
                     return self._read(session_id, result)
-                raise _no_result(session_id, log, how_it_ended(await self._zygote.exit_status(identity)))
-            except (ZygoteUnavailable, ZygoteDied) as error:
+                raise _no_result(session_id, log, (await process.how_it_ended()).reason)
+            except (EngineUnavailable, LaunchInterrupted) as error:
                 raise PaperError("engine_unavailable", f"the engine cannot verify now: {error}") from error
             except (OSError, sqlite3.Error) as error:
                 raise PaperError("storage_failed", f"session {session_id} cannot be verified: {error}") from error
@@ -170,16 +134,12 @@ class Verifier:
                 for path in base.parent.glob(f"{base.name}.*"):
                     path.unlink(missing_ok=True)
 
-    async def _live(self, session_id: str, identity: Identity) -> None:
+    async def _live(self, session_id: str, process: SessionProcess) -> None:
         """Wait for the process's end, or see to it."""
-        descriptor = watch(identity)
-        if descriptor is None:
-            return
-        process = Process(identity, descriptor)
         try:
-            await asyncio.wait_for(process.died(), self._limits.verify_seconds or None)
+            await asyncio.wait_for(process.died(), self._longest_seconds or None)
         except TimeoutError:
-            took = f"it took longer than {self._limits.verify_seconds:g} seconds"
+            took = f"it took longer than {self._longest_seconds:g} seconds"
             _log.warning("verifying session %s was ended: %s", session_id, took)
             raise PaperError(
                 "timeout",
@@ -191,7 +151,7 @@ class Verifier:
             process.close()
 
     def _read(self, session_id: str, result: Path) -> wire.Verified:
-        finding = msgspec.json.decode(result.read_bytes(), type=_Finding)
+        finding = msgspec.json.decode(result.read_bytes(), type=Finding)
         found = finding.verification
         if found is None:
             raise PaperError(code_of(finding.code), finding.message)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
 from jesse_paper.protocol import ENDED
-from jesse_paper.rfc3339 import to_ms
+from jesse_paperd.service.times import time_of
 
 Result = TypeVar("Result")
 
@@ -53,7 +53,7 @@ class Waits:
         Raises:
             PaperError: `session_not_found`, `invalid_argument`; `shutting_down`, after which it can be asked again.
         """
-        until = _time(body.until_time)
+        until = time_of("until_time", body.until_time)
         other = body.min_trades is not None or until is not None
         states = body.status if body.status is not None else ([] if other else sorted(ENDED))
         began = time.monotonic()
@@ -116,10 +116,3 @@ class Waits:
         finally:
             ending.cancel()
             task.cancel()
-
-
-def _time(text: str | None) -> int | None:
-    try:
-        return None if text is None else to_ms(text)
-    except ValueError as error:
-        raise PaperError("invalid_argument", f"until_time: {error}") from None

@@ -49,8 +49,9 @@ from jesse_paperd.processes.lease import Lease, LeaseHeld
 from jesse_paperd.records.journal import Facts, Journal, JournalReader, Outcome, Progress
 from jesse_paperd.records.registry import Intents, now_ms
 from jesse_paperd.records.spec import SessionSpec, versions_here
+from jesse_paperd.records.verification import Divergence
 from jesse_paperd.session.continuation import Continuation
-from jesse_paperd.session.replay_check import Divergence, ReplayCheck
+from jesse_paperd.session.replay_check import ReplayCheck
 from jesse_paperd.strategies.snapshot import digest_of
 
 #: Exit statuses: the session ended (or was told to leave), another process has the lease, something unforeseen.

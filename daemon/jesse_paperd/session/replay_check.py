@@ -12,21 +12,9 @@ from typing import Any
 import msgspec
 
 from jesse_paperd.records.journal import EquityRun, Facts, JournalReader, OrderRow, Progress
+from jesse_paperd.records.verification import Divergence
 
 _PAGE = 4096
-
-
-class Divergence(msgspec.Struct, frozen=True):
-    """The first difference of its kind between the journal and the replay.
-
-    `what` is orders, trades, equity, daily_balance or progress; `where` names the row and the field. A row that only
-    one side has shows as None on the other.
-    """
-
-    what: str
-    where: str
-    journaled: Any
-    replayed: Any
 
 
 class ReplayCheck:

@@ -18,7 +18,8 @@ from jesse_paperd.engine.strategy import load_strategy
 from jesse_paperd.processes.zygote_main import die_with
 from jesse_paperd.records.journal import JournalReader
 from jesse_paperd.records.registry import Intents
-from jesse_paperd.verification.rerun import Verification, verify
+from jesse_paperd.records.verification import Finding, Verification
+from jesse_paperd.verification.rerun import verify
 
 _EVERYTHING = 10**9
 #: Who imports this, once; `main` runs in a fork.
@@ -27,14 +28,6 @@ _ZYGOTE = os.getpid()
 _NICENESS = 10
 
 log = logging.getLogger("verify")
-
-
-class Finding(msgspec.Struct):
-    """The result file: a verification, or why there is none."""
-
-    verification: Verification | None = None
-    code: str = ""
-    message: str = ""
 
 
 def main(arguments: dict[str, Any]) -> int:

@@ -20,7 +20,8 @@ from jesse_paperd.engine.intake import TIME, Intake, empty
 from jesse_paperd.engine.jesse import core as jesse_core
 from jesse_paperd.engine.strategy import paper_class
 from jesse_paperd.records.journal import Facts, JournalReader, Progress, TradeRow
-from jesse_paperd.session.replay_check import Divergence, ReplayCheck
+from jesse_paperd.records.verification import Divergence, Verification
+from jesse_paperd.session.replay_check import ReplayCheck
 
 _BLOCK = 4096
 # The journal's name of a trade's field → Jesse's, and what makes Jesse's value the journal's.
@@ -35,26 +36,6 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "pnl": ("PNL", lambda value: _defined(value)),
     "pnl_pct": ("PNL_percentage", lambda value: _defined(value) / 100),
 }
-
-
-class Verification(msgspec.Struct, frozen=True):
-    """What verifying found. `difference` is the first one, against Jesse's backtest; `replay` against the journal.
-
-    `method` says how Jesse went through the candles: `row counting`, its usual way on gap-free candles, where the
-    session began on a boundary of all its timeframes, else `timestamp replay`, its way on candles with gaps;
-    `method_reason` says why that one. `compared_until` is the market time up to which trades could be compared,
-    `limits` says why not further.
-    """
-
-    equal: bool
-    trades: int
-    compared: int
-    method: str
-    compared_until: int | None
-    difference: Divergence | None
-    replay: list[Divergence]
-    limits: list[str]
-    method_reason: str = ""
 
 
 def verify(

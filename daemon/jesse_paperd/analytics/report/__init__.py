@@ -17,7 +17,7 @@ from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.analytics.path import Floats, Times
 from jesse_paperd.analytics.report import sections
 from jesse_paperd.analytics.report.subject import Subject
-from jesse_paperd.analytics.state import LedgerState
+from jesse_paperd.analytics.track_record import TrackRecord
 from jesse_paperd.analytics.trades import trade_of
 from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.records.journal import JournalReader, TradeRow
@@ -27,7 +27,7 @@ __all__ = ["Subject", "report_html"]
 _POINTS = 4000  # enough to zoom into, in a file of some hundred kilobytes
 
 
-def report_html(state: LedgerState, reader: JournalReader, subject: Subject, candles: Floats | None = None) -> str:
+def report_html(state: TrackRecord, reader: JournalReader, subject: Subject, candles: Floats | None = None) -> str:
     """The report as of the state's last refresh.
 
     Args:
@@ -69,7 +69,7 @@ def _embedded(value: object) -> str:
     return msgspec.json.encode(value).decode().replace("<", "\\u003c")
 
 
-def _curves(state: LedgerState, candles: Floats | None) -> dict[str, object]:
+def _curves(state: TrackRecord, candles: Floats | None) -> dict[str, object]:
     curve = equity_curve(state, finest_resolution(state, _POINTS))
     return {
         "start": state.starting_balance,

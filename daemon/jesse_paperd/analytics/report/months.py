@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jesse_paperd.analytics.state import Standing
+from jesse_paperd.analytics.track_record import Performance
 
 
 class MonthReturn(NamedTuple):
@@ -18,7 +18,7 @@ class MonthReturn(NamedTuple):
     whole: bool
 
 
-def monthly_returns(standing: Standing) -> list[MonthReturn]:
+def monthly_returns(standing: Performance) -> list[MonthReturn]:
     """One entry for each month that the session saw, oldest first; no value where equity began it at zero or below."""
     path = standing.path
     if path.started_at is None or path.last_at is None or path.last_at == path.started_at:

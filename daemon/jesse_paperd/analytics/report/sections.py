@@ -16,8 +16,8 @@ from jesse_paper.rfc3339 import to_text
 from jesse_paperd.analytics.path import Floats
 from jesse_paperd.analytics.report.months import monthly_returns
 from jesse_paperd.analytics.report.subject import Subject
-from jesse_paperd.analytics.state import Standing
 from jesse_paperd.analytics.tally import TradeTally
+from jesse_paperd.analytics.track_record import Performance
 from jesse_paperd.records.journal import JournalReader, TradeRow
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -53,7 +53,7 @@ def cards(metrics: Metrics) -> str:
     )
 
 
-def months(standing: Standing) -> str:
+def months(standing: Performance) -> str:
     """A row a year, a column a month, and the year's own return; incomplete months are marked."""
     found = {(entry.year, entry.month): entry for entry in monthly_returns(standing)}
     if not found:

@@ -1,4 +1,4 @@
-"""Metrics of ledgers of every shape, worked out by hand."""
+"""Metrics of journals of every shape, worked out by hand."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import pytest
 from jesse_paper.protocol import Metrics
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.records.journal import EquityRun
-from tests.support.ledgers import BALANCE, DAY, HOUR, MINUTE, THURSDAY, Ledger, Sample, daily, hourly, trade
+from tests.support.journals import BALANCE, DAY, HOUR, MINUTE, THURSDAY, Sample, SampleJournal, daily, hourly, trade
 
 
 @pytest.fixture
 def metrics(tmp_path):
-    """The metrics of a ledger with these samples and trades."""
+    """The metrics of a journal with these samples and trades."""
     number = itertools.count()
 
     def of(samples=(), pnls=(), interval="auto", fee=1.0) -> Metrics:
         trades = [trade(n, pnl, fee) for n, pnl in enumerate(pnls, start=1)]
-        ledger = Ledger(tmp_path / f"{next(number)}.sqlite").commit(list(samples), trades)
-        return metrics_of(ledger.state(), interval)
+        journal = SampleJournal(tmp_path / f"{next(number)}.sqlite").commit(list(samples), trades)
+        return metrics_of(journal.state(), interval)
 
     return of
 
@@ -175,6 +175,6 @@ def test_exposure_is_the_share_of_samples_with_a_position(metrics):
 
 def test_half_a_year_in_one_run_counts_as_half_a_year(tmp_path):
     run = EquityRun(THURSDAY, THURSDAY + 182 * DAY, 182 * 1440 + 1, BALANCE, 0.0, False)
-    found = metrics_of(Ledger(tmp_path / "j.sqlite").commit_runs([run]).state())
+    found = metrics_of(SampleJournal(tmp_path / "j.sqlite").commit_runs([run]).state())
     assert (found.returns_interval, found.observations) == ("1d", 182)
     assert found.as_of == "2026-07-02T00:00:00Z"

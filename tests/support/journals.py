@@ -1,4 +1,4 @@
-"""Ledgers for the analytics tests, written by the journal's own writer."""
+"""Journals for the analytics tests, written by the journal's own writer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from jesse_paperd.analytics.state import LedgerState
+from jesse_paperd.analytics.track_record import TrackRecord
 from jesse_paperd.records.journal import EquityRun, Facts, Journal, JournalReader, Progress, TradeRow
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -17,7 +17,7 @@ BALANCE = 10_000.0
 
 
 class Sample(NamedTuple):
-    """A 1m sample; the first of a ledger stands at the session's start and has the starting balance."""
+    """A 1m sample; the first of a journal stands at the session's start and has the starting balance."""
 
     at: int
     equity: float
@@ -47,7 +47,7 @@ def trade(n: int, pnl: float, fee: float = 1.0, side: str = "long", at: int = TH
     )  # fmt: skip
 
 
-class Ledger:
+class SampleJournal:
     """A journal that grows as a session's does: each commit replaces the last run by what became of it."""
 
     def __init__(self, path: Path, starting_balance: float = BALANCE) -> None:
@@ -56,19 +56,19 @@ class Ledger:
         self._journal = Journal(path)
         self._last: EquityRun | None = None
 
-    def commit(self, samples: Sequence[Sample] = (), trades: Sequence[TradeRow] = ()) -> Ledger:
+    def commit(self, samples: Sequence[Sample] = (), trades: Sequence[TradeRow] = ()) -> SampleJournal:
         runs = run_length_coded(samples, self._last)
         self._last = runs[-1] if runs else None
         self._journal.commit(Facts(equity=runs, trades=list(trades)), Progress())
         return self
 
-    def commit_runs(self, runs: Sequence[EquityRun]) -> Ledger:
+    def commit_runs(self, runs: Sequence[EquityRun]) -> SampleJournal:
         self._journal.commit(Facts(equity=list(runs)), Progress())
         return self
 
-    def state(self) -> LedgerState:
+    def state(self) -> TrackRecord:
         """A state that has just read all of it."""
-        state = LedgerState(JournalReader(self.path), self.starting_balance)
+        state = TrackRecord(JournalReader(self.path), self.starting_balance)
         state.refresh()
         return state
 
@@ -83,7 +83,7 @@ def hourly(equities: Iterable[float], start: int = THURSDAY) -> list[Sample]:
     return [Sample(start + i * HOUR, equity) for i, equity in enumerate(equities)]
 
 
-# ── Generated ledgers: whole cents, so that scaling money is exact enough to keep equal values equal ───────────────
+# ── Generated journals: whole cents, so that scaling money is exact enough to keep equal values equal ───────────────
 
 cents = st.one_of(
     st.sampled_from([9_000.0, 9_999.99, BALANCE, 10_000.01, 11_000.0]),  # peaks that are reached again

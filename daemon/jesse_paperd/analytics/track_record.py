@@ -1,6 +1,6 @@
 """What is known of one session: its journal, read up to now.
 
-`LedgerState` owns the reading: only rows that are new since the last `refresh`, all from one moment of the journal.
+`TrackRecord` owns the reading: only rows that are new since the last `refresh`, all from one moment of the journal.
 It is for one thread at a time. Dropping it costs time alone; a fresh one gives the same answers.
 """
 
@@ -24,8 +24,8 @@ PERIODS: dict[Interval, int] = {"1h": 8760, "1d": 365}
 _CHUNK = 20_000  # rows read at a time, so that a year of minutes takes little memory
 
 
-class Standing:
-    """What a ledger, or a span of one, adds up to: its equity path, its trades, and the ratios of its returns."""
+class Performance:
+    """What a session, or a span of its life, adds up to: its equity path, its trades, and the ratios of its returns."""
 
     def __init__(self, starting_balance: float) -> None:
         self.path = EquityPath(starting_balance)
@@ -55,8 +55,8 @@ class Standing:
         return known[1], known[2]
 
 
-class LedgerState(Standing):
-    """A session's ledger, as far as its journal was read.
+class TrackRecord(Performance):
+    """A session's track record, as far as its journal was read.
 
     Args:
         reader: the session's journal, this state's own to read.
@@ -99,8 +99,8 @@ class LedgerState(Standing):
         """The trades closed as of the last refresh, in the order of closing. This reads the journal."""
         return self._reader.trades(limit=self.trades.count)
 
-    def span(self, since: int, until: int) -> Standing:
-        """The ledger of a part of the session's life alone, as of the last refresh, times in ms.
+    def span(self, since: int, until: int) -> Performance:
+        """The track record of a part of the session's life alone, as of the last refresh, times in ms.
 
         It starts with what equity was at `since` and holds the trades that were closed after that. This reads the
         journal, except for the whole life.
@@ -110,7 +110,7 @@ class LedgerState(Standing):
         first = self._reader.equity_at(since)
         if first is None or until < since:
             raise ValueError(f"the session has no sample at {since}, or it is after {until}")
-        span = Standing(first[3])
+        span = Performance(first[3])
         runs = [first, *(run for run in self.runs(after=since) if run[0] <= until)]
         span.path.add([_clipped(run, since, until) for run in runs])
         span.path.carry_to(until)

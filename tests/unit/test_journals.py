@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.records.journal import Facts, Journal, Progress
-from jesse_paperd.service.journals import Ledgers
+from jesse_paperd.service.journals import Journals
 
 
 def journal(layout: Layout, session_id: str, candles: int) -> None:
@@ -27,27 +27,27 @@ def open_files(folder: Path) -> int:
 
 def test_a_dropped_ledger_leaves_no_file_open(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
-    ledgers = Ledgers(layout)
+    journals = Journals(layout)
     for n in range(20):
         journal(layout, "one", n)
-        with ledgers.read("one", 1.0) as ledger:
-            assert ledger.reader.progress() == Progress(candles=n)
+        with journals.read("one", 1.0) as view:
+            assert view.reader.progress() == Progress(candles=n)
         assert open_files(tmp_path)
-        ledgers.drop("one")
+        journals.drop("one")
         assert open_files(tmp_path) == 0
 
 
 def test_a_journal_in_the_place_of_another_leaves_the_first_ones_reader_closed(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
-    ledgers = Ledgers(layout)
+    journals = Journals(layout)
     counts = set()
     for n in range(5):
         journal(layout, "other", n)
         layout.session("other").journal.rename(tmp_path / "new")
         layout.session("one").root.mkdir(exist_ok=True)
         (tmp_path / "new").rename(layout.session("one").journal)
-        with ledgers.read("one", 1.0) as ledger:
-            assert ledger.reader.progress() == Progress(candles=n)
+        with journals.read("one", 1.0) as view:
+            assert view.reader.progress() == Progress(candles=n)
         counts.add(open_files(tmp_path))
     assert len(counts) == 1
 
@@ -57,19 +57,19 @@ def test_who_reads_a_ledger_that_is_dropped_meanwhile_reads_on_and_who_waits_for
 ) -> None:
     layout = Layout(tmp_path)
     journal(layout, "one", 7)
-    ledgers = Ledgers(layout)
+    journals = Journals(layout)
     answers: list[Progress | None] = []
 
     def ask() -> None:
-        with ledgers.read("one", 1.0) as ledger:
-            answers.append(ledger.reader.progress())
+        with journals.read("one", 1.0) as view:
+            answers.append(view.reader.progress())
 
-    with ledgers.read("one", 1.0) as ledger:
+    with journals.read("one", 1.0) as view:
         waiting = threading.Thread(target=ask)
         waiting.start()
-        ledgers.drop("one")
-        assert ledger.reader.progress() == Progress(candles=7)
+        journals.drop("one")
+        assert view.reader.progress() == Progress(candles=7)
     waiting.join()
     assert answers == [Progress(candles=7)]
-    ledgers.drop("one")
+    journals.drop("one")
     assert open_files(tmp_path) == 0

@@ -1,0 +1,107 @@
+"""Stopping sessions and changing them while they run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import msgspec
+
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paperd.core.layout import Layout
+from jesse_paperd.records.registry import Registry, now_ms
+from jesse_paperd.service.directory import Directory
+from jesse_paperd.service.handlers.handler import handles
+from jesse_paperd.service.manager import SessionManager
+from jesse_paperd.service.serial import Lines
+from jesse_paperd.service.session_data import SessionData
+from jesse_paperd.service.supervision import read_outcome, read_progress
+from jesse_paperd.service.views import sessions
+from jesse_paperd.service.views.sessions import stopped_from
+from jesse_paperd.service.workers import Workers
+
+#: How long an update waits for a session to use its new leverage: a flat one does at once.
+_LEVERAGE_SECONDS = 1.0
+
+
+class ChangeHandlers:
+    """Changes sessions."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        registry: Registry,
+        manager: SessionManager,
+        directory: Directory,
+        data: SessionData,
+        lines: Lines,
+        workers: Workers,
+    ) -> None:
+        self._layout = layout
+        self._registry = registry
+        self._manager = manager
+        self._directory = directory
+        self._data = data
+        self._lines = lines
+        self._workers = workers
+
+    @handles(wire.PaperStop)
+    async def stop(self, body: wire.PaperStop, request_id: str) -> wire.Stopped:
+        session_id = body.session_id
+        while True:
+            async with self._lines.of(session_id):
+                record = self._directory.record(session_id)
+                if record.final is not None:
+                    return stopped_from(record)
+                if self._manager.run_of(session_id) is None:
+                    # Given up on: it ends here, with what its journal has.
+                    outcome = read_outcome(self._layout.session(session_id))
+                    final = await self._workers.read(sessions.final, self._data, record, outcome, "failed")
+                    self._registry.end(session_id, now_ms(), msgspec.json.encode(final).decode())
+                    return final
+                self._registry.want_stopped(session_id, request_id, body)
+            await self._manager.stop(session_id)
+
+    @handles(wire.PaperUpdateSession)
+    async def update(self, body: wire.PaperUpdateSession, request_id: str) -> wire.Updated:
+        record = self._directory.record(body.session_id)
+        updates, spec = body.updates, record.spec
+        updated: list[str] = []
+        pending: dict[str, str] = {}
+        refused: dict[str, str] = {}
+        leverage: int | None = None
+        if updates.notes is None and updates.leverage is None:
+            raise PaperError("invalid_argument", "updates: names nothing to change; it may have leverage and notes")
+        if updates.leverage is not None:
+            if record.ended_at is not None or record.failure is not None or record.desired == "stopped":
+                refused["leverage"] = "the session has ended"
+            elif reason := spec.refusal_of_leverage(int(updates.leverage)):
+                refused["leverage"] = reason
+            else:
+                leverage = int(updates.leverage)
+                pending["leverage"] = "from the next moment the session has no position and no entry order"
+        if updates.notes is not None:
+            updated.append("notes")
+        reply = _updated(body.session_id, updated, pending, refused)
+        self._registry.update(body.session_id, updates.notes, leverage, request_id, body, reply)
+        self._manager.ring(body.session_id)
+        if leverage is not None and await self._has_leverage(body.session_id, leverage):
+            return _updated(body.session_id, ["leverage", *updated], {}, refused)
+        return reply
+
+    async def _has_leverage(self, session_id: str, leverage: int) -> bool:
+        """Whether a session uses a leverage, waiting a moment for it."""
+        deadline = time.monotonic() + _LEVERAGE_SECONDS
+        while time.monotonic() < deadline:
+            progress = await self._workers.read(read_progress, self._layout.session(session_id))
+            if progress is not None and progress.leverage == leverage:
+                return True
+            await asyncio.sleep(0.02)
+        return False
+
+
+def _updated(session_id: str, updated: list[str], pending: dict[str, str], refused: dict[str, str]) -> wire.Updated:
+    done = bool(updated or pending)
+    status = "refused" if not done else "partly_updated" if refused else "updated"
+    return wire.Updated(session_id=session_id, status=status, updated_fields=updated, pending=pending, refused=refused)

@@ -1,0 +1,52 @@
+"""What is there to read of a session: its journal with its track record, and its candles. For worker threads."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import AbstractContextManager
+
+from jesse_paper.errors import PaperError
+from jesse_paperd.candles.opening import open_candles
+from jesse_paperd.core.layout import Layout
+from jesse_paperd.core.minutes import Rows
+from jesse_paperd.records.journal import Progress
+from jesse_paperd.records.registry import Record
+from jesse_paperd.service.journals import Journals, JournalView
+
+
+class SessionData:
+    """The data of the home's sessions."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._journals = Journals(layout)
+        #: Replayed candles in all, by session: a file of them never changes.
+        self._totals: dict[str, int | None] = {}
+
+    def read(self, record: Record) -> AbstractContextManager[JournalView]:
+        """A session's journal as it is now, for this thread alone.
+
+        Raises:
+            PaperError: `storage_failed` when it cannot be read.
+        """
+        return self._journals.read(record.session_id, record.spec.starting_balance)
+
+    def total(self, record: Record) -> int | None:
+        """How many candles a replay trades in all; None for a live session, or when its file cannot be read."""
+        if record.spec.candle_files and record.session_id not in self._totals:
+            with contextlib.suppress(PaperError):
+                self._totals[record.session_id] = open_candles(self._layout, record.spec).total()
+        return self._totals.get(record.session_id)
+
+    def traded_candles(self, record: Record, progress: Progress | None) -> Rows | None:
+        """The candles that a session traded, or None while there are none or they cannot be read any more."""
+        if progress is None or progress.last_candle is None:
+            return None
+        with contextlib.suppress(PaperError):
+            return open_candles(self._layout, record.spec).upto(0, progress.last_candle, 10**9)[record.spec.symbol]
+        return None
+
+    def forget(self, session_id: str) -> None:
+        """Keep nothing of a session that was removed."""
+        self._totals.pop(session_id, None)
+        self._journals.drop(session_id)

@@ -1,0 +1,180 @@
+"""How sessions are now: one in full, many in a line each, and whether they have got somewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
+from jesse_paper.rfc3339 import to_ms, to_text
+from jesse_paperd.analytics.metrics import metrics_of
+from jesse_paperd.core.minutes import HOUR, MINUTE
+from jesse_paperd.records.journal import Outcome
+from jesse_paperd.records.registry import Record, now_ms
+from jesse_paperd.records.spec import wire_timeframe
+from jesse_paperd.service.process_view import ProcessView
+from jesse_paperd.service.session_data import SessionData
+from jesse_paperd.service.views.health import health_of
+from jesse_paperd.service.views.logs import process_ends
+from jesse_paperd.service.views.sessions import market_hours, stopped_from
+from jesse_paperd.service.views.trading import order_of, position_of
+
+
+def status(data: SessionData, record: Record, view: ProcessView, leverage_pending: int | None) -> wire.Status:
+    """The state of a session now.
+
+    Args:
+        leverage_pending: the leverage asked for last, which it may use already; None when none was asked for.
+    """
+    spec = record.spec
+    with data.read(record) as journal:
+        metrics = metrics_of(journal.track)
+        progress = journal.reader.progress()
+        outcome = journal.reader.outcome()
+        positions = [position_of(row, progress, view) for row in journal.reader.positions()]
+        orders = [order_of(row) for row in journal.reader.orders("status = 'ACTIVE'")]
+        health = health_of(record, view, progress, outcome, journal, data.total(record))
+        failed = journal.reader.last_event("failed") if outcome is not None else None
+    ended = outcome.ended_at if outcome is not None else record.ended_at
+    # Between candles the last traded price moves what is open; the metrics stay on closed candles.
+    since_candle = 0.0
+    if positions and view.markets:
+        since_candle = sum(p.unrealized_pnl for p in positions) - metrics.unrealized_pnl
+    return wire.Status(
+        session_id=spec.session_id,
+        status=view.state_of(record, progress, outcome),
+        strategy=spec.strategy,
+        symbol=spec.symbol,
+        current_equity=metrics.current_equity + since_candle,
+        unrealized_pnl=metrics.unrealized_pnl + since_candle,
+        positions=positions,
+        open_orders=orders,
+        metrics=metrics,
+        timeframe=wire_timeframe(spec.timeframe),
+        exchange=spec.exchange,
+        market=spec.market,
+        leverage=progress.leverage if progress is not None else spec.leverage,
+        pending_leverage=leverage_pending if progress is None or leverage_pending != progress.leverage else None,
+        started_at=to_text(record.created_at),
+        stopped_at=to_text(ended) if ended is not None else None,
+        duration_hours=_hours(record, ended),
+        market_hours=market_hours(progress),
+        stop_reason=_reason(record, outcome),
+        error=record.failure or (outcome.error if outcome is not None else ""),
+        warnings=list(spec.warnings),
+        notes=record.notes,
+        health=health,
+        failure=msgspec.convert(failed, wire.SessionFailure) if failed is not None else None,
+        process_ends=process_ends(view),
+    )
+
+
+def row(data: SessionData, record: Record, view: ProcessView) -> wire.SessionRow:
+    """One line about a session."""
+    spec = record.spec
+    if record.final is not None:
+        return _ended_row(record, stopped_from(record))
+    known: dict[str, Any] = {}
+    progress = outcome = None
+    try:
+        with data.read(record) as journal:
+            path = journal.track.path
+            progress, outcome = journal.reader.progress(), journal.reader.outcome()
+            health = health_of(record, view, progress, outcome, journal)
+            known = {
+                "health": health.state,
+                "current_equity": path.equity,
+                "total_return": path.equity / spec.starting_balance - 1,
+                "current_drawdown": path.drawdown,
+                "total_trades": journal.track.trades.count,
+                "position": ", ".join(f"{row.side} {abs(row.qty):g}" for row in journal.reader.positions()),
+                "last_candle": health.last_candle,
+                "last_candle_age_seconds": health.last_candle_age_seconds,
+            }
+    except PaperError:
+        # A list must not fail for one unreadable journal; asking for that session says why.
+        known["health"] = "warming_up" if view.process is not None and not view.reason else "unreadable"
+    if view.process is not None and (used := view.process.usage()) is not None:
+        memory_mb = round(used.memory_bytes / 1e6, 1)
+        known |= {"pid": view.process.pid, "cpu_seconds": used.cpu_seconds, "memory_mb": memory_mb}
+    ended = outcome.ended_at if outcome is not None else record.ended_at
+    return wire.SessionRow(
+        session_id=spec.session_id,
+        strategy=spec.strategy,
+        symbol=spec.symbol,
+        status=view.state_of(record, progress, outcome),
+        started_at=to_text(record.created_at),
+        duration_hours=_hours(record, ended),
+        timeframe=wire_timeframe(spec.timeframe),
+        exchange=spec.exchange,
+        market=spec.market,
+        market_hours=market_hours(progress),
+        stop_reason=_reason(record, outcome),
+        failed_at=_failed_at(view) if record.failure is not None else None,
+        error=record.failure or (outcome.error if outcome is not None else ""),
+        notes=record.notes,
+        **known,
+    )
+
+
+def _ended_row(record: Record, final: wire.Stopped) -> wire.SessionRow:
+    """An ended session's line, from its final answer: a list of hundreds must not read as many journals."""
+    spec, metrics = record.spec, final.final_metrics
+    return wire.SessionRow(
+        session_id=spec.session_id,
+        strategy=spec.strategy,
+        symbol=spec.symbol,
+        status=final.status,
+        started_at=to_text(record.created_at),
+        duration_hours=final.duration_hours,
+        timeframe=wire_timeframe(spec.timeframe),
+        exchange=spec.exchange,
+        market=spec.market,
+        health="ended",
+        current_equity=metrics.current_equity,
+        total_return=metrics.total_return,
+        current_drawdown=metrics.current_drawdown,
+        total_trades=metrics.total_trades,
+        position="",
+        last_candle=to_text(to_ms(metrics.as_of) - MINUTE) if metrics.as_of is not None else None,
+        market_hours=final.market_hours,
+        stop_reason=final.stop_reason,
+        failed_at=final.stopped_at if final.status == "failed" else None,
+        error=final.error,
+        notes=record.notes,
+    )
+
+
+def standing(
+    data: SessionData, record: Record, view: ProcessView, min_trades: int | None, until: int | None
+) -> tuple[wire.SessionState, bool]:
+    """A session's state, and whether it has so many closed trades, or has traded a candle up to a time."""
+    if record.final is not None and min_trades is None and until is None:
+        return stopped_from(record).status, False
+    try:
+        with data.read(record) as journal:
+            progress = journal.reader.progress()
+            closed_at = progress.last_candle + MINUTE if progress is not None and progress.last_candle else 0
+            there = (min_trades is not None and journal.reader.trade_count() >= min_trades) or (
+                until is not None and closed_at >= until
+            )
+            return view.state_of(record, progress, journal.reader.outcome()), there
+    except PaperError:
+        return view.state_of(record, None, None), False
+
+
+def _failed_at(view: ProcessView) -> str | None:
+    """When a session was given up: when its last process died, as far as that is kept."""
+    return to_text(view.ends[-1].at) if view.ends else None
+
+
+def _hours(record: Record, ended: int | None) -> float:
+    return max(0.0, ((ended if ended is not None else now_ms()) - record.created_at) / HOUR)
+
+
+def _reason(record: Record, outcome: Outcome | None) -> str:
+    if outcome is not None:
+        return outcome.reason
+    return "failed" if record.failure is not None else "stopped" if record.ended_at is not None else ""

@@ -1,0 +1,36 @@
+"""Two pools of worker threads, so that no question waits for a slow one.
+
+What users name may be large, or on a disk that hangs: nobody who asks for a list or a stop should wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+_THREADS = 4
+
+
+class Workers:
+    """Runs functions beside the event loop."""
+
+    def __init__(self) -> None:
+        self._readers = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="reader")
+        self._loaders = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="loader")
+
+    async def read(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Ask what is in the home: journals and the registry, which are there and quick to read."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, function, *arguments)
+
+    async def load(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Do what may take as long as it likes, such as reading what a user names."""
+        return await asyncio.get_running_loop().run_in_executor(self._loaders, function, *arguments)
+
+    def close(self) -> None:
+        """Take no more; what is under way is not waited for."""
+        for pool in (self._readers, self._loaders):
+            pool.shutdown(wait=False, cancel_futures=True)
