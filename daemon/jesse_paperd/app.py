@@ -59,7 +59,7 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
         log.info("session %s ended: %s", record.session_id, final.stop_reason)
 
     feed = FeedKeeper(layout.home, config_file, config.restart, launcher.wake)
-    manager = SessionManager(config, layout, registry, launcher, feed, conclude)
+    manager = SessionManager(config, layout, registry, launcher, data, feed, conclude)
     dispatcher = Dispatcher(config, layout, registry, manager, launcher, feed, data, workers)
     server = Server(config, dispatcher)
     ending = asyncio.Event()
@@ -71,7 +71,10 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
     manager.reconcile()
     log.info("serving %s, home %s, project %s", config.endpoint, config.home, config.project)
     notifier.ready(f"serving {config.endpoint}")
-    chores = [asyncio.create_task(chore) for chore in (_show_life(notifier), dispatcher.retain())]
+    chores = [
+        asyncio.create_task(chore)
+        for chore in (_show_life(notifier), dispatcher.retain(), manager.keep_intents_for_ever())
+    ]
     await asyncio.wait({serving, asyncio.create_task(ending.wait())}, return_when=asyncio.FIRST_COMPLETED)
     notifier.stopping()
     log.info("ending; %d sessions live on", manager.running())

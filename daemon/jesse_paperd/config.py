@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -86,6 +86,15 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     jesse_database: dict[str, object] = {}
 
 
+def read_document(file: Path) -> dict[str, Any]:
+    """A configuration file as it stands; one that is not there is empty.
+
+    Raises:
+        PaperError: `invalid_argument`, naming the file and what is wrong in it.
+    """
+    return read_toml(file, "the configuration") if file.exists() else {}
+
+
 def load(path: Path | None = None) -> Config:
     """Read the configuration.
 
@@ -97,7 +106,7 @@ def load(path: Path | None = None) -> Config:
     """
     home = default_home()
     file = path or home / "config.toml"
-    values = read_toml(file, "the configuration") if path is not None or file.exists() else {}
+    values = read_toml(file, "the configuration") if path is not None else read_document(file)
     if os.environ.get("JESSE_PAPER_HOME") or "home" not in values:
         values["home"] = str(home)
     home = Path(str(values["home"])).expanduser().absolute()

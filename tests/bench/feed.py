@@ -22,7 +22,7 @@ from pathlib import Path
 
 from jesse_paper import protocol as wire
 from jesse_paperd.core.minutes import MINUTE
-from jesse_paperd.feed.messages import CandleClosed, Wish, WishList, decode_event, encode
+from jesse_paperd.feed.messages import CandleClosed, Subscription, SubscriptionList, decode_event, encode
 from jesse_paperd.records.journal import JournalReader
 from tests.fakes.market import random_market
 from tests.support.daemon import Daemon, eventually, running_daemon
@@ -73,7 +73,8 @@ def real(markets: int, minutes: int) -> list[float]:
             assert feed.stdout is not None
             now = time.time_ns() // 1_000_000 // MINUTE * MINUTE
             feed.stdin.write(
-                encode(WishList([Wish(EXCHANGE, symbol, now - 10 * MINUTE) for symbol in symbols])) + b"\n"
+                encode(SubscriptionList([Subscription(EXCHANGE, symbol, now - 10 * MINUTE) for symbol in symbols]))
+                + b"\n"
             )
             feed.stdin.flush()
             delays: list[float] = []

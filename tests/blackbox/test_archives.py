@@ -20,8 +20,8 @@ import pytest
 
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
-from tests.support.breaking import PACED, facts_of, start_trading
-from tests.support.daemon import Daemon, eventually, running_daemon
+from tests.support.breaking import PACED, facts_of, short_candles, start_trading
+from tests.support.daemon import FUTURES_CANDLES, Daemon, eventually, running_daemon
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +87,19 @@ def test_one_that_ran_goes_on_from_where_it_was(daemon: Daemon) -> None:
         assert one["trades"] == two["trades"]
         assert one["equity"] == two["equity"]
         assert "diverged" not in {event.event for event in other.call(wire.PaperGetEvents("cut-off")).events}
+
+
+def test_a_session_takes_a_leverage_in_another_home_though_it_has_taken_some_before(daemon: Daemon) -> None:
+    levered = {"feed": f"replay:{short_candles(source=FUTURES_CANDLES)}", "exchange": "Binance Perpetual Futures"}
+    start_trading(daemon, "levered", leverage=2, **levered)
+    for leverage in (3, 4):
+        daemon.call(wire.PaperUpdateSession("levered", wire.SessionUpdates(leverage=leverage)))
+    eventually("it has that", lambda: daemon.status("levered").leverage == 4)
+    path = daemon.call(wire.PaperArchiveSession("levered")).path
+    with running_daemon() as other:
+        other.call(wire.PaperRestoreSession(path))
+        other.call(wire.PaperUpdateSession("levered", wire.SessionUpdates(leverage=5)))
+        eventually("it has the new one", lambda: other.status("levered").leverage == 5)
 
 
 def refused(daemon: Daemon, path: Path | str) -> PaperError:

@@ -17,7 +17,7 @@ from jesse_paperd.candles.files import csv_text, read_candle_file, write_candle_
 from jesse_paperd.candles.store import CandleReader, CandleStore, Gap
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.core.minutes import MINUTE, Rows
-from jesse_paperd.feed.messages import CandleClosed, Wish
+from jesse_paperd.feed.messages import CandleClosed, Subscription
 from tests.blackbox.test_feed_process import BTC, SPEED, SPOT, FeedProcess, stand_in
 from tests.fakes.market import random_market
 from tests.support.daemon import SPOT_CANDLES
@@ -193,7 +193,7 @@ def test_an_import_beside_a_running_feed_disturbs_neither(short_home: Path, tmp_
         with FeedProcess(
             short_home, "--speed", str(SPEED), "--start", str(start), module="tests.fakes.fast_feed"
         ) as feed:
-            feed.follow(Wish(SPOT, BTC, since))
+            feed.follow(Subscription(SPOT, BTC, since))
             feed.hear(CandleClosed)
             report = imported(short_home, tmp_path / "truth.npy", *MARKET)
             imported(short_home, SPOT_CANDLES, "--exchange", SPOT, "--symbol", "ETH-USDT")

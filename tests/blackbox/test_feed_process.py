@@ -1,4 +1,4 @@
-"""The feed as the daemon has it: a process with wishes on its stdin and events on its stdout."""
+"""The feed as the daemon has it: a process with subscriptions on its stdin and events on its stdout."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from jesse_paperd.feed.messages import (
     FeedProblem,
     FeedReady,
     MarketState,
-    Wish,
-    WishList,
+    Subscription,
+    SubscriptionList,
     decode_event,
     encode,
 )
@@ -60,8 +60,8 @@ class FeedProcess:
         self.process.stdin.write(line + b"\n")
         self.process.stdin.flush()
 
-    def follow(self, *wishes: Wish) -> None:
-        self.say(encode(WishList(list(wishes))))
+    def follow(self, *subscriptions: Subscription) -> None:
+        self.say(encode(SubscriptionList(list(subscriptions))))
 
     def hear(self, kind: type[E], wanted: Callable[[E], object] = lambda _: True) -> E:
         """The next event of a kind that is as wanted."""
@@ -98,10 +98,10 @@ def test_a_feed_warms_up_says_what_it_does_and_ends_with_its_input(short_home: P
         with FeedProcess(short_home) as feed:
             assert feed.hear(FeedReady).pid == feed.process.pid
             feed.say(b'{"markets": [{"exchange": 1}]}')
-            assert "not a wish list" in feed.hear(FeedProblem).message
+            assert "not a subscription list" in feed.hear(FeedProblem).message
             feed.say(b"\xff\xfe nonsense")
-            assert "not a wish list" in feed.hear(FeedProblem).message
-            feed.follow(Wish("Binanse Spot", BTC, now), Wish("binance spot", BTC, now - 1500 * MINUTE))
+            assert "not a subscription list" in feed.hear(FeedProblem).message
+            feed.follow(Subscription("Binanse Spot", BTC, now), Subscription("binance spot", BTC, now - 1500 * MINUTE))
             assert "Binanse" in feed.hear(FeedProblem).message
             feed.hear(CandleClosed, lambda event: event.upto >= now)
             assert feed.hear(ExchangeState, lambda event: event.clock_offset_ms is not None).state == "up"
@@ -122,7 +122,7 @@ def test_live_candles_ring_one_by_one_as_they_close(short_home: Path) -> None:
         with FeedProcess(
             short_home, "--speed", str(SPEED), "--start", str(start), module="tests.fakes.fast_feed"
         ) as feed:
-            feed.follow(Wish(SPOT, BTC, since))
+            feed.follow(Subscription(SPOT, BTC, since))
             first = feed.hear(CandleClosed).upto
             rung = [feed.hear(CandleClosed).upto for _ in range(5)]
             assert rung == sorted(set(rung))
@@ -139,7 +139,7 @@ def test_a_feed_writes_nothing_while_another_holds_the_stores(short_home: Path) 
     with (short_home / "candles" / "feed.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with FeedProcess(short_home) as feed:
-            feed.follow(Wish(SPOT, BTC, 0))
+            feed.follow(Subscription(SPOT, BTC, 0))
             said, _ = feed.process.communicate()
             assert (feed.process.returncode, said) == (0, b"")
     assert not layout.candle_store(SPOT).exists()

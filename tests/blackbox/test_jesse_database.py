@@ -23,7 +23,7 @@ from jesse_paperd.candles.jesse_database import JesseDatabase, database_of
 from jesse_paperd.candles.store import CandleStore
 from jesse_paperd.core.minutes import MINUTE, Rows
 from jesse_paperd.feed.main import Feed
-from jesse_paperd.feed.messages import CandleClosed, FeedProblem, Wish
+from jesse_paperd.feed.messages import CandleClosed, FeedProblem, Subscription
 from tests.blackbox.test_candles import cli
 from tests.blackbox.test_feed_process import FeedProcess, stand_in
 from tests.fakes.event_loops import VirtualTimeLoop
@@ -394,7 +394,7 @@ def test_the_feed_finds_the_database_in_the_daemons_configuration(jesse: Postgre
         now = int(str(exchange["now"])) // MINUTE * MINUTE
         jesse.add(SPOT, BTC, table_of(random_market(BTC, 3), now - 3000 * MINUTE, now - 100 * MINUTE))
         with FeedProcess(short_home) as feed:
-            feed.follow(Wish(SPOT, BTC, now - 3000 * MINUTE))
+            feed.follow(Subscription(SPOT, BTC, now - 3000 * MINUTE))
             feed.hear(CandleClosed, lambda event: event.upto == now - 101 * MINUTE)
             feed.hear(CandleClosed, lambda event: event.upto >= now)
             assert feed.end() == 0

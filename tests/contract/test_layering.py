@@ -30,7 +30,7 @@ ARROWS: dict[str, set[str]] = {
     "candles": {"core", "jesse_paper", "records"},
     "strategies": {"core", "jesse_paper"},
     "analytics": {"core", "jesse_paper", "records"},
-    "feed": {"candles", "core", "jesse_paper"},
+    "feed": {"candles", "config", "core", "jesse_paper"},
     "engine": {"core", "jesse_paper", "records"},
     "session": {"candles", "core", "engine", "jesse_paper", "processes", "records", "strategies"},
     "verification": {"candles", "core", "engine", "jesse_paper", "processes", "records", "session"},

@@ -30,7 +30,7 @@ from tests.support.breaking import (
     waits,
     zygote_of,
 )
-from tests.support.daemon import Daemon, eventually, running_daemon
+from tests.support.daemon import FUTURES_CANDLES, Daemon, eventually, running_daemon
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,13 @@ def dead(daemon: Daemon, session_id: str) -> Iterator[Path]:
     """A session amid its trading whose process was killed, and that cannot be started again meanwhile; its journal."""
     start_trading(daemon, session_id)
     eventually("it has traded", lambda: daemon.status(session_id).metrics.total_trades > 3)
+    with killed(daemon, session_id) as journal:
+        yield journal
+
+
+@contextlib.contextmanager
+def killed(daemon: Daemon, session_id: str) -> Iterator[Path]:
+    """A session's process is killed and cannot be started again meanwhile; the journal."""
     with frozen(zygote_of(daemon)):
         os.kill(daemon.session_pids()[session_id], signal.SIGKILL)
         eventually("it is dead", lambda: session_id not in daemon.session_pids())
@@ -164,6 +171,23 @@ def test_a_damaged_journal_is_waited_for_and_mended(
             for file, content in backup.items():
                 file.write_bytes(content)
     ends_whole(daemon, session_id)
+
+
+def test_a_session_whose_journal_is_lost_changes_its_leverage_at_the_same_candle_again(daemon: Daemon) -> None:
+    feed = f"replay:{short_candles(source=FUTURES_CANDLES)}"
+    start_trading(daemon, "levered", feed=feed, exchange="Binance Perpetual Futures", leverage=2)
+    eventually("it has traded", lambda: daemon.status("levered").metrics.total_trades > 3)
+    daemon.call(wire.PaperUpdateSession(session_id="levered", updates=wire.SessionUpdates(leverage=5)))
+    eventually("its leverage is another", lambda: daemon.status("levered").leverage == 5)
+    with killed(daemon, "levered") as journal:
+        before = facts_of(journal)
+        for file in journal.parent.glob("journal.sqlite*"):
+            file.unlink()
+    eventually("it has ended", lambda: row(daemon, "levered").status == "stopped", 60)
+    after = facts_of(journal)
+    for table in ("trades", "events"):
+        assert before[table]
+        assert after[table][: len(before[table])] == before[table]
 
 
 def test_history_is_kept_as_it_was_when_a_replay_differs_from_it(daemon: Daemon) -> None:

@@ -97,11 +97,11 @@ def test_two_hundred_sessions_over_twenty_markets_are_twenty_subscriptions_under
         symbols = [f"C{number}-USDT" for number in range(20)]
         server = await world.exchange(PERPETUAL, [random_market(symbol, 3) for symbol in symbols])
         chance = random.Random(5)
-        wishes = [(PERPETUAL, symbol, ago(chance.randrange(100, 2000))) for symbol in symbols * 10]
-        await world.follow(*wishes)
+        subscriptions = [(PERPETUAL, symbol, ago(chance.randrange(100, 2000))) for symbol in symbols * 10]
+        await world.follow(*subscriptions)
         await world.minutes(4)
         for symbol in symbols:
-            assert agree(world, PERPETUAL, symbol, min(since for _, s, since in wishes if s == symbol)) == 0
+            assert agree(world, PERPETUAL, symbol, min(since for _, s, since in subscriptions if s == symbol)) == 0
         settled = [path for at, path, _ in server.asked if at >= BEGIN + 2 * MINUTE]
         assert settled.count("/fapi/v1/klines") == 20 * 2
         assert settled.count("/fapi/v2/ticker/price") <= 13, "one request for all prices, every ten seconds"

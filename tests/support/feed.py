@@ -11,7 +11,7 @@ from jesse_paperd.candles.store import Candle, CandleReader
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.feed.main import TICK, Feed
-from jesse_paperd.feed.messages import CandleClosed, Event, ExchangeState, MarketState, Wish, WishList
+from jesse_paperd.feed.messages import CandleClosed, Event, ExchangeState, MarketState, Subscription, SubscriptionList
 from jesse_paperd.feed.settings import ExchangeSettings
 from tests.fakes.dialects import DIALECTS
 from tests.fakes.event_loops import VirtualTimeLoop
@@ -54,8 +54,8 @@ class World:
         self.settings[name] = ExchangeSettings(**{"urls": server.url, **settings})
         return server
 
-    async def follow(self, *wishes: tuple[str, str, int]) -> None:
-        await self.feed.follow(WishList([Wish(*wish) for wish in wishes]))
+    async def follow(self, *subscriptions: tuple[str, str, int]) -> None:
+        await self.feed.follow(SubscriptionList([Subscription(*subscription) for subscription in subscriptions]))
 
     async def minutes(self, minutes: float) -> None:
         """Let market time pass; the feed reports as it does in its own process."""

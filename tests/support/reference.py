@@ -9,7 +9,6 @@ TARGET/SESSION. It works on the files alone and imports the engine once.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import sys
@@ -18,14 +17,14 @@ from pathlib import Path
 
 import msgspec
 
+from jesse_paperd.candles.opening import open_candles
 from jesse_paperd.core.layout import Layout, SessionFiles
 from jesse_paperd.engine.output import Output
 from jesse_paperd.records.journal import JournalReader, Progress
-from jesse_paperd.records.registry import Intents
-from jesse_paperd.session import main as session_module
-from jesse_paperd.session.main import Session
-
-_MINUTE = 60_000
+from jesse_paperd.records.registry import LeverageIntent, RegistryIntents
+from jesse_paperd.session import session as session_module
+from jesse_paperd.session.session import Session, Surroundings
+from jesse_paperd.session.watchdog import Watchdog
 
 
 class Script:
@@ -33,12 +32,7 @@ class Script:
 
     def __init__(self, reader: JournalReader) -> None:
         self._cursor: int | None = None
-        self._asked = [
-            (at, detail["seq"], detail["to"])
-            for _, at, kind, text in reader.events()
-            if kind == "leverage_asked"
-            for detail in [json.loads(text)]
-        ]
+        self._asked = [LeverageIntent(change.seq, change.leverage, change.at) for change in reader.leverage_changes()]
         outcome, progress = reader.outcome(), reader.progress()
         assert outcome is not None, "only what has ended can be run again"
         assert progress is not None
@@ -48,9 +42,8 @@ class Script:
     def wants_stop(self) -> bool:
         return self._stops and (self._stop_at is None or (self._cursor or 0) >= self._stop_at)
 
-    def leverages(self, after: int) -> list[tuple[int, int]]:
-        now = 0 if self._cursor is None else self._cursor + _MINUTE
-        return [(seq, leverage) for at, seq, leverage in self._asked if seq > after and at <= now]
+    def leverages(self, after: int) -> list[LeverageIntent]:
+        return [intent for intent in self._asked if intent.seq > after]
 
     def on_progress(self, progress: Progress, _total: int | None) -> None:
         self._cursor = progress.last_candle
@@ -61,13 +54,14 @@ def run_again(layout: Layout, session_id: str, target: Path) -> None:
     files = layout.session(session_id)
     again = SessionFiles(target / session_id)
     shutil.copytree(files.strategy, again.strategy)
-    with contextlib.closing(Intents(layout.registry, session_id)) as intents:
+    with contextlib.closing(RegistryIntents(layout.registry, session_id)) as intents:
         spec = intents.spec()
     with contextlib.closing(JournalReader(files.journal)) as reader:
         script = Script(reader)
-    session_module._MAX_BLOCK = 1  # so that it can be asked something at any candle
-    session = Session(layout, again, msgspec.structs.replace(spec, speed="max"), None, Output())
-    session.run(script, None, script.on_progress)
+    session_module._MAX_BLOCK = 1  # so that it can be asked to stop at any candle
+    spec = msgspec.structs.replace(spec, speed="max")
+    around = Surroundings(script, on_progress=script.on_progress)
+    Session(again, spec, open_candles(layout, spec), Output(), Watchdog(again.strategy, 0, None, 1), around).run()
 
 
 def main() -> int:

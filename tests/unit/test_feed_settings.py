@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from jesse_paper.errors import PaperError
-from jesse_paperd.feed.settings import ExchangeSettings, read, settings_of
+from jesse_paperd.config import read_document
+from jesse_paperd.feed.settings import ExchangeSettings, settings_of
 
 
 def load(file: Path) -> dict[str, ExchangeSettings]:
     """The section of a file, as the feed reads it."""
-    return settings_of(read(file).get("exchanges", {}), str(file))
+    return settings_of(read_document(file).get("exchanges", {}), str(file))
 
 
 def test_a_missing_file_sets_nothing_and_names_become_jesses(tmp_path: Path) -> None:

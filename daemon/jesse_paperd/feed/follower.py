@@ -204,7 +204,7 @@ class Follower:
         self._gap_minutes, self._revisions = self._venue.store.counts(self.symbol)
 
     async def _sleep_until(self, due: int, wake: asyncio.Event) -> None:
-        """Sleep until the exchange's clock says `due`, but no longer than it seems now; or until the wish changes."""
+        """Sleep until `due` by the exchange's clock, no longer than it seems now; or until the subscription changes."""
         loop = asyncio.get_running_loop()
         latest = loop.time() + (due - self._venue.clock.now()) / 1000
         while (left := min((due - self._venue.clock.now()) / 1000, latest - loop.time())) > 0:

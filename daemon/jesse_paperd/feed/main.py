@@ -2,8 +2,9 @@
 
     python -m jesse_paperd.feed.main --home HOME [--config FILE]
 
-Wishes come in on stdin, events go out on stdout (status.py); the log goes to stderr. End of input ends it, so a feed
-never outlives its daemon. It holds a lock while it writes candle stores: a second feed waits for the first to leave.
+Subscriptions come in on stdin, events go out on stdout (messages.py); the log goes to stderr. End of input ends it, so
+a feed never outlives its daemon. It holds a lock while it writes candle stores: a second feed waits for the first to
+leave.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ import msgspec
 from jesse_paper.errors import PaperError
 from jesse_paperd.candles.jesse_database import JesseDatabase, database_of
 from jesse_paperd.candles.store import CandleStore
+from jesse_paperd.config import read_document
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.core.minutes import MINUTE
-from jesse_paperd.feed import settings as config
 from jesse_paperd.feed.exchanges import resolve
 from jesse_paperd.feed.gate import Gate
 from jesse_paperd.feed.limits import LIMITS
@@ -36,11 +37,11 @@ from jesse_paperd.feed.messages import (
     FeedProblem,
     FeedReady,
     MarketState,
-    WishList,
-    decode_wishes,
+    SubscriptionList,
+    decode_subscriptions,
     encode,
 )
-from jesse_paperd.feed.settings import ExchangeSettings
+from jesse_paperd.feed.settings import ExchangeSettings, settings_of
 from jesse_paperd.feed.subscriptions import Subscriptions
 from jesse_paperd.feed.venue import Venue
 
@@ -77,32 +78,32 @@ class Feed:
         self._gates: dict[tuple[str, bool, str], Gate] = {}
         self._told: dict[tuple[str, str], Event] = {}
 
-    async def follow(self, wishes: WishList) -> None:
+    async def follow(self, subscriptions: SubscriptionList) -> None:
         """Follow exactly these markets. What cannot be followed is reported and left out."""
-        wanted: dict[str, dict[str, int]] = {}
-        for wish in wishes.markets:
+        by_exchange: dict[str, dict[str, int]] = {}
+        for each in subscriptions.markets:
             try:
-                exchange = resolve(wish.exchange)
+                exchange = resolve(each.exchange)
                 if not exchange.live:
                     raise PaperError("feed_unavailable", f"{exchange.name} has no live candles")
             except PaperError as error:
-                self._emit(FeedProblem(message=f"{wish.symbol}: {error.message}"))
+                self._emit(FeedProblem(message=f"{each.symbol}: {error.message}"))
                 continue
-            since = max(0, wish.since) // MINUTE * MINUTE
-            markets = wanted.setdefault(exchange.name, {})
-            markets[wish.symbol] = min(since, markets.get(wish.symbol, since))
-        for name in self._exchanges.keys() - wanted.keys():
+            since = max(0, each.since) // MINUTE * MINUTE
+            markets = by_exchange.setdefault(exchange.name, {})
+            markets[each.symbol] = min(since, markets.get(each.symbol, since))
+        for name in self._exchanges.keys() - by_exchange.keys():
             # It leaves the table only when it is closed: `close` finishes what a cancellation interrupts here.
             await self._exchanges[name].close()
             del self._exchanges[name]
-        for name, markets in wanted.items():
+        for name, markets in by_exchange.items():
             try:
-                subscriptions = self._exchanges.get(name) or self._open(name)
+                exchange_subscriptions = self._exchanges.get(name) or self._open(name)
             except PaperError as error:
                 self._emit(FeedProblem(message=f"{name}: {error.message}"))
                 continue
-            await subscriptions.follow(markets)
-        self._told = {key: event for key, event in self._told.items() if key[1] in wanted.get(key[0], {"": 0})}
+            await exchange_subscriptions.follow(markets)
+        self._told = {key: event for key, event in self._told.items() if key[1] in by_exchange.get(key[0], {"": 0})}
 
     def _open(self, name: str) -> Subscriptions:
         exchange = resolve(name)
@@ -143,8 +144,8 @@ async def serve(
 ) -> None:
     """Follow what stdin says until it ends, or until SIGTERM."""
     loop = asyncio.get_running_loop()
-    wishes = asyncio.StreamReader(limit=1 << 24)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(wishes), sys.stdin)
+    lines = asyncio.StreamReader(limit=1 << 24)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     output, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, sys.stdout)
 
     def emit(event: Event) -> None:
@@ -161,7 +162,7 @@ async def serve(
     feed = Feed(layout, settings, emit, local_clock, database)
     lock = os.open(layout.home / "candles" / "feed.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     inbox: asyncio.Queue[bytes] = asyncio.Queue()
-    tasks = [asyncio.create_task(work) for work in (_hear(wishes, inbox), _obey(feed, lock, inbox, emit), report())]
+    tasks = [asyncio.create_task(work) for work in (_hear(lines, inbox), _obey(feed, lock, inbox, emit), report())]
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, tasks[0].cancel)
     try:
@@ -179,8 +180,8 @@ async def serve(
             raise outcome
 
 
-async def _hear(wishes: asyncio.StreamReader, inbox: asyncio.Queue[bytes]) -> None:
-    while line := await wishes.readline():
+async def _hear(lines: asyncio.StreamReader, inbox: asyncio.Queue[bytes]) -> None:
+    while line := await lines.readline():
         inbox.put_nowait(line)
 
 
@@ -195,9 +196,9 @@ async def _obey(feed: Feed, lock: int, inbox: asyncio.Queue[bytes], emit: Callab
     while True:
         line = await inbox.get()
         try:
-            await feed.follow(decode_wishes(line))
+            await feed.follow(decode_subscriptions(line))
         except msgspec.MsgspecError as error:
-            emit(FeedProblem(message=f"not a wish list: {error}: {line[:200].decode(errors='replace')!r}"))
+            emit(FeedProblem(message=f"not a subscription list: {error}: {line[:200].decode(errors='replace')!r}"))
 
 
 def prepare(arguments: list[str]) -> tuple[Layout, dict[str, ExchangeSettings], JesseDatabase | None]:
@@ -215,8 +216,8 @@ def prepare(arguments: list[str]) -> tuple[Layout, dict[str, ExchangeSettings], 
     logging.getLogger("ccxt").setLevel(logging.WARNING)
     layout = Layout(given.home.absolute())
     file = given.config or layout.home / "config.toml"
-    document = config.read(file)
-    settings = config.settings_of(document.get("exchanges", {}), str(file))
+    document = read_document(file)
+    settings = settings_of(document.get("exchanges", {}), str(file))
     database = database_of(document.get("jesse_database"), str(file))
     layout.prepare()
     return layout, settings, database

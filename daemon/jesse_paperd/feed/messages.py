@@ -3,8 +3,8 @@
     daemon → feed's stdin    {"markets":[{"exchange":"Binance Spot","symbol":"BTC-USDT","since":1735689600000}]}
     feed's stdout → daemon   {"event":"candle","exchange":"Binance Spot","symbol":"BTC-USDT","upto":1735689660000}
 
-Each wish list replaces the one before; a market that several sessions want may be in it several times, the earliest
-`since` counts. End of input ends the feed. Times are milliseconds UTC by the exchange's clock, unless a field says
+Each list replaces the one before; a market that several sessions want may be in it several times, the earliest `since`
+counts. End of input ends the feed. Times are milliseconds UTC by the exchange's clock, unless a field says
 otherwise; `upto` is the first minute that is not final. Unknown fields are ignored on both sides.
 """
 
@@ -30,7 +30,7 @@ MarketCondition = Literal["starting", "warming_up", "live", "quiet", "stale", "r
 ExchangeCondition = Literal["up", "down", "limited", "banned"]
 
 
-class Wish(Struct, frozen=True):
+class Subscription(Struct, frozen=True):
     """A market to follow: every minute from `since` on is wanted. `exchange` and `symbol` are Jesse's names."""
 
     exchange: str
@@ -38,10 +38,10 @@ class Wish(Struct, frozen=True):
     since: int
 
 
-class WishList(Struct, frozen=True):
+class SubscriptionList(Struct, frozen=True):
     """Everything to follow from now on."""
 
-    markets: list[Wish]
+    markets: list[Subscription]
 
 
 class Event(Struct, tag_field="event", frozen=True, kw_only=True):
@@ -49,13 +49,13 @@ class Event(Struct, tag_field="event", frozen=True, kw_only=True):
 
 
 class FeedReady(Event, tag="ready", frozen=True, kw_only=True):
-    """The feed holds the candle stores and takes wishes."""
+    """The feed holds the candle stores and takes subscriptions."""
 
     pid: int
 
 
 class FeedProblem(Event, tag="problem", frozen=True, kw_only=True):
-    """Something the daemon should log: a line that is no wish list, an exchange that cannot be followed."""
+    """Something the daemon should log: a line that is no subscription list, an exchange that cannot be followed."""
 
     message: str
 
@@ -116,6 +116,6 @@ class ExchangeState(Event, tag="exchange", frozen=True, kw_only=True):
 
 FeedEvent = FeedReady | FeedProblem | CandleClosed | MarketState | ExchangeState
 
-decode_wishes = msgspec.json.Decoder(WishList).decode
+decode_subscriptions = msgspec.json.Decoder(SubscriptionList).decode
 decode_event = msgspec.json.Decoder(FeedEvent).decode
 encode = msgspec.json.Encoder().encode

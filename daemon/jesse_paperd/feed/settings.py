@@ -7,14 +7,12 @@ proxy = "http://proxy.example:3128"       # or socks5://… where aiohttp_socks 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from jesse_paper.errors import PaperError
-from jesse_paperd.core.input_file import read_toml
 from jesse_paperd.feed.exchanges import resolve
 
 EXAMPLE = '[exchanges."Binance Spot"]'
@@ -57,12 +55,3 @@ def settings_of(exchanges: object, origin: str) -> dict[str, ExchangeSettings]:
                 f"known keys: {', '.join(ExchangeSettings.__struct_fields__)}",
             ) from error
     return checked
-
-
-def read(path: Path) -> dict[str, Any]:
-    """The daemon's configuration file; a missing one is empty.
-
-    Raises:
-        PaperError: `invalid_argument`, naming the file and what is wrong in it.
-    """
-    return read_toml(path, "the configuration") if path.exists() else {}

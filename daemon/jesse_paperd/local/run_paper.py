@@ -1,6 +1,6 @@
 """One session in the foreground, without a daemon: what `jesse-paper run-paper` runs.
 
-It is the session of session/main.py in a home of its own, which is removed at the end.
+It is the session of session/session.py in a home of its own, which is removed at the end.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ import msgspec
 from jesse_paper import protocol as wire
 from jesse_paper.endpoint import default_home
 from jesse_paper.errors import PaperError, code_of
+from jesse_paperd.candles.opening import open_candles
 from jesse_paperd.config import Config, load
 from jesse_paperd.core.layout import Layout
-from jesse_paperd.feed.messages import FeedProblem, MarketState, Wish, WishList, decode_event, encode
+from jesse_paperd.feed.messages import FeedProblem, MarketState, Subscription, SubscriptionList, decode_event, encode
 from jesse_paperd.feed.settings import settings_of
 from jesse_paperd.records.journal import JournalReader, Outcome, Progress
-from jesse_paperd.records.registry import Record
+from jesse_paperd.records.registry import LeverageIntent, Record
 from jesse_paperd.records.spec import SessionSpec
 from jesse_paperd.service.feed_process import FeedKeeper
 from jesse_paperd.service.preparation import prepare
@@ -46,7 +47,7 @@ _NOT_OF_A_RUN = ("kind", "hint", "already_existed", "strategy_changed")
 
 
 class Interruption:
-    """In the place of the registry's intents: the session stops when Ctrl-C was pressed."""
+    """Stand-in for the registry's intents: asks for a stop after Ctrl-C."""
 
     def __init__(self) -> None:
         self.interrupted = False
@@ -54,7 +55,7 @@ class Interruption:
     def wants_stop(self) -> bool:
         return self.interrupted
 
-    def leverages(self, _after: int) -> list[tuple[int, int]]:
+    def leverages(self, _after: int) -> list[LeverageIntent]:
         return []
 
 
@@ -102,10 +103,13 @@ def _trade(layout: Layout, spec: SessionSpec) -> Outcome:
     # Imported here, in its place: this takes seconds, and the arguments were good so far.
     with waiting("Importing the engine …"):
         from jesse_paperd.engine.output import Output
-        from jesse_paperd.session.main import Session
+        from jesse_paperd.session.session import Session, Surroundings
+        from jesse_paperd.session.watchdog import Watchdog
 
     # What the strategy prints goes to the terminal of whoever runs it.
-    session = Session(layout, layout.session(spec.session_id), spec, None, Output())
+    files = layout.session(spec.session_id)
+    # Whoever runs it sees that it hangs, and has Ctrl-C.
+    watchdog = Watchdog(files.strategy, 0, None, 1)
     interruption = Interruption()
 
     def interrupt(*_: object) -> None:
@@ -118,7 +122,8 @@ def _trade(layout: Layout, spec: SessionSpec) -> Outcome:
         def show(progress: Progress, total: int | None) -> None:
             bar("trading", progress.candles, total, "")
 
-        return session.run(interruption, None, show)
+        around = Surroundings(interruption, on_progress=show)
+        return Session(files, spec, open_candles(layout, spec), Output(), watchdog, around).run()
 
 
 @contextlib.contextmanager
@@ -130,7 +135,7 @@ def _followed(layout: Layout, spec: SessionSpec) -> Iterator[None]:
     config = default_home() / "config.toml"
     settings_of(load().exchanges, str(config))
     command = [*FeedKeeper.PROGRAM, "--home", str(layout.home), "--config", str(config)]
-    wishes = WishList([Wish(spec.market, symbol, spec.live_since) for symbol in spec.symbols])
+    subscriptions = SubscriptionList([Subscription(spec.market, symbol, spec.live_since) for symbol in spec.symbols])
     feed = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -140,7 +145,7 @@ def _followed(layout: Layout, spec: SessionSpec) -> Iterator[None]:
     )
     assert feed.stdin is not None
     with feed, contextlib.closing(feed.stdin):
-        feed.stdin.write(encode(wishes) + b"\n")
+        feed.stdin.write(encode(subscriptions) + b"\n")
         feed.stdin.flush()
         Thread(target=_tell_problems, args=(feed.stdout,), daemon=True).start()
         yield

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -229,6 +229,19 @@ class Facts:
     logs: list[tuple[int, str, str]] = field(default_factory=list)
 
 
+class LeverageChange(NamedTuple):
+    """A leverage that was asked for; the engine decides when it applies.
+
+    Attributes:
+        at: market time in milliseconds: it was asked for behind the candles that close by then, before all others.
+        seq: of the intent in the registry.
+    """
+
+    at: int
+    leverage: int
+    seq: int
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a session ended: the row of `outcome`. `ended_at` is wall-clock milliseconds."""
@@ -366,6 +379,12 @@ class JournalReader:
     def events(self, after: int = 0, limit: int = -1) -> list[tuple[int, int, str, str]]:
         """Events with seq > `after` as (seq, at, kind, JSON detail)."""
         return self._db.execute("SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)).fetchall()
+
+    def leverage_changes(self) -> list[LeverageChange]:
+        """The leverages that were asked for, in their order."""
+        rows = self._db.execute("SELECT at, detail FROM events WHERE kind = 'leverage_asked' ORDER BY seq")
+        asked = [(at, msgspec.json.decode(detail)) for at, detail in rows]
+        return [LeverageChange(at, int(detail["to"]), int(detail["seq"])) for at, detail in asked]
 
     def last_event(self, kind: str) -> dict[str, Any] | None:
         """The detail of the latest event of a kind, or None when there is none."""

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -22,6 +22,7 @@ from jesse_paper.errors import PaperError
 from jesse_paper.protocol import Answer, Operation, Reply
 from jesse_paperd.core.minutes import DAY
 from jesse_paperd.core.sqlite import open_reader, open_writer, transaction
+from jesse_paperd.records.journal import LeverageChange
 from jesse_paperd.records.spec import SessionSpec
 
 _PROCESS_ENDS = """
@@ -37,9 +38,12 @@ CREATE TABLE process_ends (             -- how session processes ended that had 
 CREATE INDEX process_ends_by_session ON process_ends (session_id, seq);
 """
 
-VERSION = 2
+#: An intent counts from a candle on, which is kept so that a session whose journal is lost comes to the same again.
+_INTENTS_COUNT_FROM = "ALTER TABLE intents ADD COLUMN at INTEGER;"
+
+VERSION = 3
 #: Version → the SQL that makes the next one of it. `SCHEMA` is always the newest.
-MIGRATIONS: dict[int, str] = {1: _PROCESS_ENDS}
+MIGRATIONS: dict[int, str] = {1: _PROCESS_ENDS, 2: _INTENTS_COUNT_FROM}
 
 SCHEMA = (
     """
@@ -59,7 +63,8 @@ CREATE TABLE intents (                  -- changes asked of a running session, i
     seq        INTEGER PRIMARY KEY AUTOINCREMENT,
     session_id TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE,
     leverage   INTEGER NOT NULL,
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    at         INTEGER                  -- market time from which it counts; NULL: no session process has taken it yet
 );
 CREATE INDEX intents_by_session ON intents (session_id, seq);
 CREATE TABLE requests (                 -- mutating requests by their idempotency key
@@ -211,8 +216,13 @@ class Registry:
             )
             self._mark(request_id, body, spec.session_id)
 
-    def restore(self, record: Record, request_id: str, body: Operation) -> None:
-        """A session as it was when it was archived."""
+    def restore(self, record: Record, changes: list[LeverageChange], request_id: str, body: Operation) -> None:
+        """A session as it was when it was archived.
+
+        Args:
+            changes: the leverages that it has taken. Later intents are numbered after theirs, or they would pass for
+                taken.
+        """
         with self._transaction():
             self._db.execute(
                 f"INSERT INTO sessions (session_id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -221,6 +231,10 @@ class Registry:
                     msgspec.json.encode(record.spec).decode(),
                     *(getattr(record, name) for name in _COLUMNS.split(", ")[1:]),
                 ),
+            )
+            self._db.executemany(
+                "INSERT OR IGNORE INTO intents (seq, session_id, leverage, created_at, at) VALUES (?, ?, ?, ?, ?)",
+                [(c.seq, record.session_id, c.leverage, now_ms(), c.at) for c in changes],
             )
             self._mark(request_id, body, record.session_id)
 
@@ -262,6 +276,20 @@ class Registry:
                     (session_id, leverage, now_ms()),
                 )
             self._mark(request_id, body, session_id, reply)
+
+    def note_taken(self, changes: list[LeverageChange]) -> None:
+        """Keep from when on the intents count that a session has taken. What is kept does not change."""
+        with self._transaction() as db:
+            taken = [(change.at, change.seq) for change in changes]
+            db.executemany("UPDATE intents SET at = ? WHERE seq = ? AND at IS NULL", taken)
+
+    def with_untaken_intents(self) -> list[str]:
+        """The sessions, not yet ended, with an intent of which it is not known from when on it counts."""
+        rows = self._db.execute(
+            "SELECT DISTINCT session_id FROM intents JOIN sessions USING (session_id)"
+            " WHERE at IS NULL AND ended_at IS NULL"
+        )
+        return [row[0] for row in rows]
 
     def revive(self, session_id: str, request_id: str, body: Operation) -> None:
         """A session that was given up is meant to run again."""
@@ -332,7 +360,29 @@ class Registry:
         return [_record(row) for row in rows]
 
 
-class Intents:
+class LeverageIntent(NamedTuple):
+    """A leverage that was asked for.
+
+    Attributes:
+        at: the market time from which it counts; None while no session process has taken it.
+    """
+
+    seq: int
+    leverage: int
+    at: int | None
+
+
+class Intents(Protocol):
+    """What is asked of a session."""
+
+    def wants_stop(self) -> bool:
+        """Whether the session should end."""
+
+    def leverages(self, after: int, /) -> list[LeverageIntent]:
+        """The leverages that were asked for after this sequence number, in their order."""
+
+
+class RegistryIntents:
     """What a session process reads of the registry: its spec and what is asked of it."""
 
     def __init__(self, path: Path, session_id: str) -> None:
@@ -356,11 +406,13 @@ class Intents:
             raise PaperError("session_not_found", f"the registry no longer has session {self._session_id!r}")
         return bool(row[0] == "stopped")
 
-    def leverages(self, after: int) -> list[tuple[int, int]]:
-        """(seq, leverage) of the changes asked for after this sequence number."""
-        return self._db.execute(
-            "SELECT seq, leverage FROM intents WHERE session_id = ? AND seq > ? ORDER BY seq", (self._session_id, after)
-        ).fetchall()
+    def leverages(self, after: int) -> list[LeverageIntent]:
+        """The leverages that were asked for after this sequence number, in their order."""
+        rows = self._db.execute(
+            "SELECT seq, leverage, at FROM intents WHERE session_id = ? AND seq > ? ORDER BY seq",
+            (self._session_id, after),
+        )
+        return [LeverageIntent(*row) for row in rows]
 
     def close(self) -> None:
         self._db.close()

@@ -36,7 +36,7 @@ from jesse_paperd.core.layout import Layout, SessionFiles
 from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.core.sqlite import copy_database, open_reader
 from jesse_paperd.feed.exchanges import resolve
-from jesse_paperd.records.journal import VERSION, Journal
+from jesse_paperd.records.journal import VERSION, Journal, LeverageChange
 from jesse_paperd.records.registry import Record
 from jesse_paperd.records.spec import SessionSpec, jesse_timeframe
 from jesse_paperd.service.process_view import ProcessView
@@ -129,6 +129,7 @@ class Unpacked:
     """An archive's content, checked, beside its place. `record` is what the registry shall have of it."""
 
     record: Record
+    leverage_changes: list[LeverageChange]
     folder: tempfile.TemporaryDirectory[str]
 
     @property
@@ -153,7 +154,8 @@ def unpack(layout: Layout, path: Path) -> Unpacked:
         record = _record(root)
         _check_journal(root / "journal.sqlite")
         _check_answers(beside, record)
-        return Unpacked(replace(record, spec=_keep_candles(layout, record.spec, root / _CANDLES)), folder)
+        changes = SessionData(beside).leverage_changes(record.session_id)
+        return Unpacked(replace(record, spec=_keep_candles(layout, record.spec, root / _CANDLES)), changes, folder)
     except BaseException as error:
         folder.cleanup()
         if isinstance(error, _DAMAGE):

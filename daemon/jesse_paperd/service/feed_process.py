@@ -24,8 +24,8 @@ from jesse_paperd.feed.messages import (
     FeedProblem,
     FeedReady,
     MarketState,
-    Wish,
-    WishList,
+    Subscription,
+    SubscriptionList,
     decode_event,
     encode,
 )
@@ -103,19 +103,23 @@ class FeedKeeper:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def _wishes(self) -> WishList:
-        return WishList(
-            [Wish(spec.market, symbol, spec.live_since) for spec in self._followers.values() for symbol in spec.symbols]
+    def _subscriptions(self) -> SubscriptionList:
+        return SubscriptionList(
+            [
+                Subscription(spec.market, symbol, spec.live_since)
+                for spec in self._followers.values()
+                for symbol in spec.symbols
+            ]
         )
 
     def _tell(self) -> None:
-        """Send the whole wish list; a feed that is not there gets it when it comes up."""
+        """Send the whole subscription list; a feed that is not there gets it when it comes up."""
         process = self._process
         if process is not None and process.stdin is not None and process.returncode is None:
-            wishes = self._wishes()
+            subscriptions = self._subscriptions()
             with contextlib.suppress(ConnectionError):
-                process.stdin.write(encode(wishes) + b"\n")
-                if not wishes.markets:
+                process.stdin.write(encode(subscriptions) + b"\n")
+                if not subscriptions.markets:
                     process.stdin.close()
 
     async def _keep(self) -> None:

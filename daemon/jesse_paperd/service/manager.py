@@ -11,6 +11,7 @@ import contextlib
 import logging
 import shutil
 import signal
+import sqlite3
 import time
 
 from jesse_paper.errors import PaperError
@@ -20,12 +21,16 @@ from jesse_paperd.core.layout import Layout, SessionFiles
 from jesse_paperd.core.sqlite import schema_version
 from jesse_paperd.processes.launcher import ProcessLives, SessionLauncher
 from jesse_paperd.records import journal
-from jesse_paperd.records.journal import Journal
+from jesse_paperd.records.journal import Journal, LeverageChange
 from jesse_paperd.records.registry import Record, Registry
 from jesse_paperd.service.feed_process import FeedKeeper
-from jesse_paperd.service.supervision import Conclude, Supervision, is_warm, read_progress
+from jesse_paperd.service.session_data import SessionData
+from jesse_paperd.service.supervision import Conclude, Supervision
 
 log = logging.getLogger(__name__)
+
+#: How often it is looked which intents were taken.
+_INTENTS_SECONDS = 30.0
 
 
 class SessionManager:
@@ -41,6 +46,7 @@ class SessionManager:
         layout: Layout,
         registry: Registry,
         launcher: SessionLauncher,
+        data: SessionData,
         feed: FeedKeeper,
         conclude: Conclude,
     ) -> None:
@@ -48,6 +54,7 @@ class SessionManager:
         self._layout = layout
         self._registry = registry
         self._launcher = launcher
+        self._data = data
         self._feed = feed
         self._conclude = conclude
         self._runs: dict[str, Supervision] = {}
@@ -88,7 +95,7 @@ class SessionManager:
         deadline = time.monotonic() + seconds
         pause = 0.004
         while run is not None and not run.ended.is_set() and time.monotonic() < deadline:
-            progress = read_progress(self._layout.session(session_id))
+            progress = self._data.progress(session_id)
             if progress is not None and progress.phase != "warming_up":
                 # The end of an already ended journal is concluded a moment later.
                 if progress.phase == "running":
@@ -98,7 +105,7 @@ class SessionManager:
                 return
             if run.reason and run.process is None:
                 return
-            if live is not None and (is_warm(self._layout.session(session_id)) or self._feed.trouble_of(live)):
+            if live is not None and (self._data.is_warm(session_id) or self._feed.trouble_of(live)):
                 return
             await asyncio.sleep(pause)
             pause = min(0.05, pause * 1.2)
@@ -140,6 +147,21 @@ class SessionManager:
         """Have a session look at the registry and its candles again."""
         self._launcher.wake(session_id)
 
+    def keep_intents(self) -> None:
+        """Keep in the registry from when on each intent counts, as far as the sessions have taken them by now."""
+        try:
+            for session_id in self._registry.with_untaken_intents():
+                if changes := self._data.leverage_changes(session_id):
+                    self._registry.note_taken(changes)
+        except (PaperError, sqlite3.Error):
+            log.exception("it could not be kept from when on intents count")
+
+    async def keep_intents_for_ever(self) -> None:
+        """Do so at intervals: a session takes an intent when it can. Does not return."""
+        while True:
+            self.keep_intents()
+            await asyncio.sleep(_INTENTS_SECONDS)
+
     def abandon(self, session_id: str) -> None:
         """Stop trying to start a session that has no process; whoever waits for its end need not any more."""
         run = self._runs.get(session_id)
@@ -174,7 +196,9 @@ class SessionManager:
             raise PaperError("storage_failed", f"{files.root} cannot be removed: {error}") from error
         shutil.rmtree(removed, ignore_errors=True)
 
-    def insert(self, files: SessionFiles, record: Record, request: tuple[str, Operation]) -> None:
+    def insert(
+        self, files: SessionFiles, record: Record, changes: list[LeverageChange], request: tuple[str, Operation]
+    ) -> None:
         """Take in a session whose files lie elsewhere in the home, and that there is none of. The inverse of `remove`.
 
         Raises:
@@ -185,7 +209,7 @@ class SessionManager:
             shutil.rmtree(removed, ignore_errors=True)
             files.root.rename(removed)
             try:
-                self._registry.restore(record, *request)
+                self._registry.restore(record, changes, *request)
             except PaperError:
                 shutil.rmtree(removed, ignore_errors=True)
                 raise
@@ -205,6 +229,7 @@ class SessionManager:
             self._config,
             self._registry,
             self._launcher,
+            self._data,
             self._conclude,
             lambda: self._forget(session_id),
         )

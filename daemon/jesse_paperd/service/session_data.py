@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
 from jesse_paper.errors import PaperError
 from jesse_paperd.candles.opening import open_candles
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.core.minutes import Rows
-from jesse_paperd.records.journal import Progress
+from jesse_paperd.records.journal import JournalReader, LeverageChange, Outcome, Progress
 from jesse_paperd.records.registry import Record
 from jesse_paperd.service.journals import Journals, JournalView
+
+Found = TypeVar("Found")
 
 
 class SessionData:
@@ -30,6 +35,29 @@ class SessionData:
             PaperError: `storage_failed` when it cannot be read.
         """
         return self._journals.read(record.session_id, record.spec.starting_balance)
+
+    def progress(self, session_id: str) -> Progress | None:
+        """How far a session is, or None while it has no journal or it cannot be read."""
+        return self._glance(session_id, JournalReader.progress)
+
+    def outcome(self, session_id: str) -> Outcome | None:
+        """How a session ended, or None while it has not or its journal cannot be read."""
+        return self._glance(session_id, JournalReader.outcome)
+
+    def is_warm(self, session_id: str) -> bool:
+        """Whether a session has loaded its strategy and its warm-up, so that it only waits for candles."""
+        return "started" in (self._glance(session_id, JournalReader.event_counts) or ())
+
+    def leverage_changes(self, session_id: str) -> list[LeverageChange]:
+        """The leverages that a session has taken, in their order."""
+        return self._glance(session_id, JournalReader.leverage_changes) or []
+
+    def _glance(self, session_id: str, ask: Callable[[JournalReader], Found]) -> Found | None:
+        """What a journal says at one look, without its track record; None when it cannot be read."""
+        path = self._layout.session(session_id).journal
+        with contextlib.suppress(PaperError, sqlite3.Error), contextlib.closing(JournalReader(path)) as reader:
+            return ask(reader)
+        return None
 
     def total(self, record: Record) -> int | None:
         """How many candles a replay trades in all; None for a live session, or when its file cannot be read."""

@@ -24,8 +24,9 @@ from jesse_paperd.core.sqlite import schema_version
 from jesse_paperd.processes.launcher import End, EngineUnavailable, LaunchInterrupted, SessionLauncher, SessionProcess
 from jesse_paperd.processes.restart import Backoff
 from jesse_paperd.records import journal
-from jesse_paperd.records.journal import JournalReader, Outcome, Progress
+from jesse_paperd.records.journal import Outcome
 from jesse_paperd.records.registry import ProcessEnd, Record, Registry, now_ms
+from jesse_paperd.service.session_data import SessionData
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Supervision:
         config: Config,
         registry: Registry,
         launcher: SessionLauncher,
+        data: SessionData,
         conclude: Conclude,
         on_end: Callable[[], None],
     ) -> None:
@@ -58,6 +60,7 @@ class Supervision:
         self._config = config
         self._registry = registry
         self._launcher = launcher
+        self._data = data
         self._conclude = conclude
         self._on_end = on_end
         policy = config.restart
@@ -158,7 +161,7 @@ class Supervision:
         if record is None:
             self._end()
             return True
-        outcome = read_outcome(self._files)
+        outcome = self._data.outcome(self.session_id)
         if outcome is None:
             return False
         await self._conclude(record, outcome)
@@ -235,24 +238,3 @@ class Supervision:
     def _end(self) -> None:
         self._on_end()
         self.ended.set()
-
-
-def read_progress(files: SessionFiles) -> Progress | None:
-    """How far a session's journal is, or None while it has none or it cannot be read."""
-    with contextlib.suppress(PaperError, sqlite3.Error), contextlib.closing(JournalReader(files.journal)) as reader:
-        return reader.progress()
-    return None
-
-
-def is_warm(files: SessionFiles) -> bool:
-    """Whether a session has loaded its strategy and its warm-up, so that it only waits for candles."""
-    with contextlib.suppress(PaperError, sqlite3.Error), contextlib.closing(JournalReader(files.journal)) as reader:
-        return "started" in reader.event_counts()
-    return False
-
-
-def read_outcome(files: SessionFiles) -> Outcome | None:
-    """How a session ended, or None while it has not or its journal cannot be read."""
-    with contextlib.suppress(PaperError, sqlite3.Error), contextlib.closing(JournalReader(files.journal)) as reader:
-        return reader.outcome()
-    return None

@@ -17,7 +17,7 @@ from jesse_paperd.engine.settings import engine_settings
 from jesse_paperd.engine.strategy import load_strategy
 from jesse_paperd.processes.zygote_main import die_with
 from jesse_paperd.records.journal import JournalReader
-from jesse_paperd.records.registry import Intents
+from jesse_paperd.records.registry import RegistryIntents
 from jesse_paperd.records.verification import Finding, Verification
 from jesse_paperd.verification.rerun import verify
 
@@ -50,7 +50,7 @@ def main(arguments: dict[str, Any]) -> int:
 
 
 def _verify(layout: Layout, session_id: str, copy: Path) -> Verification:
-    with contextlib.closing(Intents(layout.registry, session_id)) as intents:
+    with contextlib.closing(RegistryIntents(layout.registry, session_id)) as intents:
         spec = intents.spec()
     strategy = load_strategy(layout.session(session_id).strategy, spec.strategy)
     candles = open_candles(layout, spec)

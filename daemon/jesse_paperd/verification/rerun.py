@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from jesse_paperd.core.minutes import MINUTE, Rows
@@ -21,9 +20,11 @@ from jesse_paperd.engine.jesse import core as jesse_core
 from jesse_paperd.engine.strategy import paper_class
 from jesse_paperd.records.journal import Facts, JournalReader, Progress, TradeRow
 from jesse_paperd.records.verification import Divergence, Verification
+from jesse_paperd.session.replay import step_again
 from jesse_paperd.session.replay_check import ReplayCheck
 
 _BLOCK = 4096
+_END_OF_TIME = 2**62
 # The journal's name of a trade's field → Jesse's, and what makes Jesse's value the journal's.
 _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "side": ("type", str),
@@ -54,10 +55,9 @@ def verify(
         reader: the session's journal.
     """
     journaled = reader.trades()
-    asked = _leverages_asked(reader)
     outcome = reader.outcome()
     finished = outcome is not None and outcome.reason != "failed"
-    replay, hyperparameters = _replay(settings, strategy_class, warmup, start, rows, asked, reader, finished)
+    replay, hyperparameters = _replay(settings, strategy_class, warmup, start, rows, reader, finished)
     if settings.hyperparameters:
         # Jesse's backtest takes all or none: those that were not given have their defaults.
         settings = replace(settings, hyperparameters=hyperparameters)
@@ -98,22 +98,12 @@ def verify(
     )
 
 
-def _leverages_asked(reader: JournalReader) -> list[tuple[int, int]]:
-    """When which leverage was asked for, by market time; the engine decides again when it applies."""
-    return [
-        (at, int(msgspec.json.decode(detail)["to"]))
-        for _, at, kind, detail in reader.events()
-        if kind == "leverage_asked"
-    ]
-
-
 def _replay(
     settings: EngineSettings,
     strategy_class: type,
     warmup: Mapping[str, Rows],
     start: int | None,
     rows: Mapping[str, Rows],
-    asked: list[tuple[int, int]],
     reader: JournalReader,
     finished: bool,
 ) -> tuple[list[Divergence], dict[str, Any]]:
@@ -122,23 +112,23 @@ def _replay(
     check = ReplayCheck(reader)
     found: list[Divergence] = []
 
-    begin: float = 0
-    for end, leverage in [*asked, (np.inf, None)]:
-        for block in _blocks(rows, begin, end):
-            engine.advance(block)
-            found += check.compare(engine.take_facts())
-        if leverage is not None:
-            engine.set_leverage(leverage)
-        begin = end
+    def note(facts: Facts) -> None:
+        found.extend(check.compare(facts))
+
+    def blocks(end: int) -> Iterator[dict[str, Rows]]:
+        return _blocks(rows, engine.progress.last_candle, end)
+
+    step_again(engine, reader.leverage_changes(), _END_OF_TIME, blocks, engine.advance, note)
     if finished:
         engine.finish()
-        found += check.compare(engine.take_facts())
+        note(engine.take_facts())
     return found + check.finish(engine.progress), engine.hyperparameters
 
 
-def _blocks(rows: Mapping[str, Rows], begin: float, end: float) -> Iterator[dict[str, Rows]]:
-    """Rows that open at or after `begin` and before `end`, all symbols cut at the same moments."""
-    part = {s: candles[(candles[:, TIME] >= begin) & (candles[:, TIME] < end)] for s, candles in rows.items()}
+def _blocks(rows: Mapping[str, Rows], after: int | None, end: int) -> Iterator[dict[str, Rows]]:
+    """Rows that open after `after` and before `end`, all symbols cut at the same moments."""
+    after = -1 if after is None else after
+    part = {s: candles[(candles[:, TIME] > after) & (candles[:, TIME] < end)] for s, candles in rows.items()}
     times = np.unique(np.concatenate([candles[:, TIME] for candles in part.values()]))
     for first in range(0, len(times), _BLOCK):
         low, high = times[first], times[min(first + _BLOCK, len(times)) - 1]

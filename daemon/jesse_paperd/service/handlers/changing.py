@@ -16,7 +16,6 @@ from jesse_paperd.service.handlers.handler import handles
 from jesse_paperd.service.manager import SessionManager
 from jesse_paperd.service.serial import Lines
 from jesse_paperd.service.session_data import SessionData
-from jesse_paperd.service.supervision import read_outcome, read_progress
 from jesse_paperd.service.views import sessions
 from jesse_paperd.service.views.sessions import stopped_from
 from jesse_paperd.service.workers import Workers
@@ -56,7 +55,7 @@ class ChangeHandlers:
                     return stopped_from(record)
                 if self._manager.run_of(session_id) is None:
                     # Given up on: it ends here, with what its journal has.
-                    outcome = read_outcome(self._layout.session(session_id))
+                    outcome = self._data.outcome(session_id)
                     final = await self._workers.read(sessions.final, self._data, record, outcome, "failed")
                     self._registry.end(session_id, now_ms(), msgspec.json.encode(final).decode())
                     return final
@@ -86,7 +85,9 @@ class ChangeHandlers:
         reply = _updated(body.session_id, updated, pending, refused)
         self._registry.update(body.session_id, updates.notes, leverage, request_id, body, reply)
         self._manager.ring(body.session_id)
-        if leverage is not None and await self._has_leverage(body.session_id, leverage):
+        has_it = leverage is not None and await self._has_leverage(body.session_id, leverage)
+        self._manager.keep_intents()
+        if has_it:
             return _updated(body.session_id, ["leverage", *updated], {}, refused)
         return reply
 
@@ -94,7 +95,7 @@ class ChangeHandlers:
         """Whether a session uses a leverage, waiting a moment for it."""
         deadline = time.monotonic() + _LEVERAGE_SECONDS
         while time.monotonic() < deadline:
-            progress = await self._workers.read(read_progress, self._layout.session(session_id))
+            progress = await self._workers.read(self._data.progress, session_id)
             if progress is not None and progress.leverage == leverage:
                 return True
             await asyncio.sleep(0.02)

@@ -22,7 +22,6 @@ from jesse_paperd.service.preparation import new_session_id, prepare
 from jesse_paperd.service.serial import Lines
 from jesse_paperd.service.session_data import SessionData
 from jesse_paperd.service.start_hints import failed_before
-from jesse_paperd.service.supervision import read_outcome, read_progress
 from jesse_paperd.service.views import sessions
 from jesse_paperd.service.workers import Workers
 
@@ -90,7 +89,7 @@ class StartHandlers:
             sessions.started, self._data, record, self._directory.view(record.session_id), already_existed
         )
         if already_existed and started.status == "failed":
-            raise failed_before(record, read_outcome(self._layout.session(record.session_id)))
+            raise failed_before(record, self._data.outcome(record.session_id))
         return started
 
     async def _add(self, session_id: str, body: wire.PaperStart, request_id: str, request: wire.Operation) -> Record:
@@ -108,7 +107,7 @@ class StartHandlers:
     def _refuse_what_never_ran(self, session_id: str) -> None:
         """A session that could not even begin is no session: say why and leave nothing."""
         files = self._layout.session(session_id)
-        outcome, progress = read_outcome(files), read_progress(files)
+        outcome, progress = self._data.outcome(session_id), self._data.progress(session_id)
         run = self._manager.run_of(session_id)
         if outcome is not None and outcome.reason == "failed" and (progress is None or progress.started_at is None):
             error = PaperError(
@@ -180,7 +179,7 @@ class StartHandlers:
                 f"session {record.session_id!r} is {doing}: there is nothing to continue",
                 "paper_status shows how it does",
             )
-        if record.ended_at is not None or read_outcome(self._layout.session(record.session_id)) is not None:
+        if record.ended_at is not None or self._data.outcome(record.session_id) is not None:
             raise PaperError(
                 "session_ended",
                 f"session {record.session_id!r} has ended, and an ended session is not continued",

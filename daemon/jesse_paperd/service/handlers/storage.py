@@ -147,7 +147,7 @@ class StorageHandlers:
             )
         runs = record.ended_at is None and record.failure is None
         with self._capacity.place() if runs else contextlib.nullcontext():
-            self._manager.insert(unpacked.files, record, (request_id, body))
+            self._manager.insert(unpacked.files, record, unpacked.leverage_changes, (request_id, body))
             if runs:
                 self._manager.start(session_id)
 
