@@ -30,12 +30,19 @@ from jesse_paperd.processes.notify import Notifier
 from jesse_paperd.processes.zygote import Zygote
 from jesse_paperd.records.journal import Outcome
 from jesse_paperd.records.registry import Record, Registry, now_ms
+from jesse_paperd.service.capacity import Capacity
+from jesse_paperd.service.deletion import retain
+from jesse_paperd.service.directory import Directory
 from jesse_paperd.service.dispatcher import Dispatcher
 from jesse_paperd.service.feed_process import FeedKeeper
 from jesse_paperd.service.manager import SessionManager
+from jesse_paperd.service.parts import Parts
+from jesse_paperd.service.serial import Lines
 from jesse_paperd.service.server import Server
 from jesse_paperd.service.session_data import SessionData
+from jesse_paperd.service.verification import Verifier
 from jesse_paperd.service.views.sessions import final as final_of
+from jesse_paperd.service.waiting import Waits
 from jesse_paperd.service.workers import Workers
 
 log = logging.getLogger("jesse_paperd")
@@ -60,8 +67,25 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
 
     feed = FeedKeeper(layout.home, config_file, config.restart, launcher.wake)
     manager = SessionManager(config, layout, registry, launcher, data, feed, conclude)
-    dispatcher = Dispatcher(config, layout, registry, manager, launcher, feed, data, workers)
-    server = Server(config, dispatcher)
+    directory = Directory(registry, manager, feed, data, workers, config.stalled_seconds)
+    parts = Parts(
+        config=config,
+        layout=layout,
+        registry=registry,
+        launcher=launcher,
+        manager=manager,
+        feed=feed,
+        data=data,
+        workers=workers,
+        directory=directory,
+        capacity=Capacity(layout, registry, manager, config.limits.sessions),
+        lines=Lines(),
+        verifier=Verifier(layout, launcher, config.limits.verify_seconds),
+        waits=Waits(directory.standings, directory.rows_of),
+        started_at=now_ms(),
+    )
+    dispatcher = Dispatcher(parts)
+    server = Server(config, dispatcher, parts.waits)
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
@@ -72,8 +96,7 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
     log.info("serving %s, home %s, project %s", config.endpoint, config.home, config.project)
     notifier.ready(f"serving {config.endpoint}")
     chores = [
-        asyncio.create_task(chore)
-        for chore in (_show_life(notifier), dispatcher.retain(), manager.keep_intents_for_ever())
+        asyncio.create_task(chore) for chore in (_show_life(notifier), retain(parts), manager.keep_intents_for_ever())
     ]
     await asyncio.wait({serving, asyncio.create_task(ending.wait())}, return_when=asyncio.FIRST_COMPLETED)
     notifier.stopping()

@@ -19,8 +19,8 @@ from jesse_paper_mcp.install import CLIENTS
 from jesse_paper_mcp.prompts import PROMPTS
 from jesse_paper_mcp.resources import TEMPLATES
 from jesse_paper_mcp.tools import NO_TOOLS, TOOLS, Tool, select
-from jesse_paperd.service import dispatcher
-from jesse_paperd.service.handlers.handler import operations_of
+from jesse_paperd.service import handlers  # noqa: F401 - registers them
+from jesse_paperd.service.handlers.handler import HANDLERS
 
 SESSION = {"session_id": ("string", True, None)}
 TIMEFRAMES = ["1m", "5m", "15m", "1h", "4h", "1d"]
@@ -149,11 +149,7 @@ def test_results_have_the_fields_of_the_requirements(listed, name: str):
 
 
 def test_the_tools_are_the_operations_and_the_daemon_handles_each_and_gives_the_answer_promised():
-    handled = {
-        operation: get_type_hints(getattr(kind, method))["return"]
-        for kind in dispatcher.KINDS
-        for operation, method in operations_of(kind).items()
-    }
+    handled = {operation: get_type_hints(handler)["return"] for operation, handler in HANDLERS.items()}
     assert handled == {known.operation: known.answer for known in p.OPERATIONS.values()}
     assert {tool.operation for tool in TOOLS} == set(handled) - NO_TOOLS
     # A report is a file for people, which the CLI writes; what takes space is the operator's business.

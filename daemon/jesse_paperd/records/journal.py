@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -253,6 +253,15 @@ class Outcome:
     closed_at_stop: int = 0
 
 
+# The columns of a table are the fields of its row.
+_ORDER, _TRADE, _POSITION, _RUN = (row.__struct_fields__ for row in (OrderRow, TradeRow, PositionRow, EquityRun))
+_PROGRESS, _OUTCOME = (tuple(each.name for each in fields(row)) for row in (Progress, Outcome))
+
+
+def _select(columns: Sequence[str], table: str) -> str:
+    return f"SELECT {','.join(columns)} FROM {table}"
+
+
 class Journal:
     """The writing side, held by the session process alone."""
 
@@ -272,22 +281,22 @@ class Journal:
 
     def _commit(self, facts: Facts, progress: Progress, outcome: Outcome | None) -> None:
         with transaction(self._db) as db:
-            _insert(db, "orders", 16, map(msgspec.structs.astuple, facts.orders))
-            _insert(db, "trades", 17, map(msgspec.structs.astuple, facts.trades))
+            _insert(db, "orders", _ORDER, map(msgspec.structs.astuple, facts.orders))
+            _insert(db, "trades", _TRADE, map(msgspec.structs.astuple, facts.trades))
             if facts.positions is not None:
                 db.execute("DELETE FROM positions")
-                _insert(db, "positions", 7, map(msgspec.structs.astuple, facts.positions))
-            _insert(db, "equity", 6, map(msgspec.structs.astuple, facts.equity))
-            _insert(db, "daily_balance", 2, facts.daily_balance)
+                _insert(db, "positions", _POSITION, map(msgspec.structs.astuple, facts.positions))
+            _insert(db, "equity", _RUN, map(msgspec.structs.astuple, facts.equity))
+            _insert(db, "daily_balance", ("at", "balance"), facts.daily_balance)
             for at, kind, detail in facts.events:
                 db.execute(
                     "INSERT INTO events (at, kind, detail) VALUES (?, ?, ?)",
                     (at, kind, msgspec.json.encode(detail).decode()),
                 )
             db.executemany("INSERT INTO logs (at, level, message) VALUES (?, ?, ?)", facts.logs)
-            _insert(db, "progress", 13, [(1, *vars(progress).values())])
+            _insert(db, "progress", ("id", *_PROGRESS), [(1, *vars(progress).values())])
             if outcome is not None:
-                _insert(db, "outcome", 6, [(1, *vars(outcome).values())])
+                _insert(db, "outcome", ("id", *_OUTCOME), [(1, *vars(outcome).values())])
 
     def close(self) -> None:
         # What is in the write-ahead log goes into the file itself: an ended session is one file.
@@ -296,8 +305,9 @@ class Journal:
         self._db.close()
 
 
-def _insert(db: sqlite3.Connection, table: str, columns: int, rows: Iterable[tuple[object, ...]]) -> None:
-    into, row = f"INSERT OR REPLACE INTO {table} VALUES ", f"({','.join('?' * columns)})"
+def _insert(db: sqlite3.Connection, table: str, columns: Sequence[str], rows: Iterable[tuple[object, ...]]) -> None:
+    into = f"INSERT OR REPLACE INTO {table} ({','.join(columns)}) VALUES "
+    row = f"({','.join('?' * len(columns))})"
     rest = list(rows)
     whole = len(rest) - len(rest) % _AT_ONCE
     if whole:
@@ -335,22 +345,22 @@ class JournalReader:
 
     def progress(self) -> Progress | None:
         """How far the session is, or None before its first commit."""
-        row = self._db.execute("SELECT * FROM progress").fetchone()
-        return Progress(*row[1:]) if row else None
+        row = self._db.execute(_select(_PROGRESS, "progress")).fetchone()
+        return Progress(*row) if row else None
 
     def outcome(self) -> Outcome | None:
         """How the session ended, or None while it has not."""
-        row = self._db.execute("SELECT * FROM outcome").fetchone()
-        return Outcome(*row[1:]) if row else None
+        row = self._db.execute(_select(_OUTCOME, "outcome")).fetchone()
+        return Outcome(*row) if row else None
 
     def orders(self, where: str = "1", parameters: tuple[object, ...] = ()) -> list[OrderRow]:
         """Orders in the order of submission; `where` is an SQL condition of this program's own."""
-        rows = self._db.execute(f"SELECT * FROM orders WHERE {where} ORDER BY seq", parameters)
+        rows = self._db.execute(f"{_select(_ORDER, 'orders')} WHERE {where} ORDER BY seq", parameters)
         return [msgspec.convert(row, OrderRow, strict=False) for row in rows]
 
     def trades(self, after: int = 0, limit: int = -1) -> list[TradeRow]:
         """Closed trades with n > `after`, in the order of closing."""
-        rows = self._db.execute("SELECT * FROM trades WHERE n > ? ORDER BY n LIMIT ?", (after, limit))
+        rows = self._db.execute(f"{_select(_TRADE, 'trades')} WHERE n > ? ORDER BY n LIMIT ?", (after, limit))
         return [msgspec.convert(row, TradeRow) for row in rows]
 
     def trade_count(self) -> int:
@@ -358,27 +368,29 @@ class JournalReader:
 
     def positions(self) -> list[PositionRow]:
         """The open positions."""
-        return [msgspec.convert(row, PositionRow) for row in self._db.execute("SELECT * FROM positions")]
+        return [msgspec.convert(row, PositionRow) for row in self._db.execute(_select(_POSITION, "positions"))]
 
     def equity(
         self, since: int = 0, before: int = 2**63 - 1, limit: int = -1
     ) -> list[tuple[int, int, int, float, float, int]]:
         """Runs of equal samples with `since` ≤ `first_at` < `before`, oldest first, as tuples like `EquityRun`."""
-        query = "SELECT * FROM equity WHERE first_at >= ? AND first_at < ? ORDER BY first_at LIMIT ?"
+        query = f"{_select(_RUN, 'equity')} WHERE first_at >= ? AND first_at < ? ORDER BY first_at LIMIT ?"
         return self._db.execute(query, (since, before, limit)).fetchall()
 
     def equity_at(self, at: int) -> tuple[int, int, int, float, float, int] | None:
         """The run with the last sample at or before `at`, or None before the first."""
-        rows = self._db.execute("SELECT * FROM equity WHERE first_at <= ? ORDER BY first_at DESC LIMIT 1", (at,))
+        query = f"{_select(_RUN, 'equity')} WHERE first_at <= ? ORDER BY first_at DESC LIMIT 1"
+        rows = self._db.execute(query, (at,))
         found: tuple[int, int, int, float, float, int] | None = rows.fetchone()
         return found
 
     def daily_balance(self) -> list[tuple[int, float]]:
-        return self._db.execute("SELECT * FROM daily_balance ORDER BY at").fetchall()
+        return self._db.execute("SELECT at, balance FROM daily_balance ORDER BY at").fetchall()
 
     def events(self, after: int = 0, limit: int = -1) -> list[tuple[int, int, str, str]]:
         """Events with seq > `after` as (seq, at, kind, JSON detail)."""
-        return self._db.execute("SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)).fetchall()
+        query = "SELECT seq, at, kind, detail FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+        return self._db.execute(query, (after, limit)).fetchall()
 
     def leverage_changes(self) -> list[LeverageChange]:
         """The leverages that were asked for, in their order."""
@@ -406,7 +418,8 @@ class JournalReader:
         order = "DESC" if after is None else "ASC"
         chosen = f"AND level IN ({','.join('?' * len(levels))})" if levels else ""
         rows = self._db.execute(
-            f"SELECT * FROM logs WHERE seq > ? {chosen} ORDER BY seq {order} LIMIT ?", (after or 0, *levels, limit)
+            f"SELECT seq, at, level, message FROM logs WHERE seq > ? {chosen} ORDER BY seq {order} LIMIT ?",
+            (after or 0, *levels, limit),
         ).fetchall()
         return rows[::-1] if after is None else rows
 

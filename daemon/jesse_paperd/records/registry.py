@@ -12,7 +12,7 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -120,7 +120,9 @@ class ProcessEnd:
     reason: str
 
 
-_COLUMNS = "spec, arguments, created_at, desired, notes, failure, ended_at, final"
+# The columns of a table are the fields of its row.
+_RECORD, _END = (tuple(each.name for each in fields(row)) for row in (Record, ProcessEnd))
+_COLUMNS = ", ".join(_RECORD)
 
 
 def _record(row: tuple[str, str, int, str, str | None, str | None, int | None, str | None]) -> Record:
@@ -225,12 +227,8 @@ class Registry:
         """
         with self._transaction():
             self._db.execute(
-                f"INSERT INTO sessions (session_id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    record.session_id,
-                    msgspec.json.encode(record.spec).decode(),
-                    *(getattr(record, name) for name in _COLUMNS.split(", ")[1:]),
-                ),
+                f"INSERT INTO sessions (session_id, {_COLUMNS}) VALUES (?{', ?' * len(_RECORD)})",
+                (record.session_id, *({**vars(record), "spec": msgspec.json.encode(record.spec).decode()}).values()),
             )
             self._db.executemany(
                 "INSERT OR IGNORE INTO intents (seq, session_id, leverage, created_at, at) VALUES (?, ?, ?, ?, ?)",

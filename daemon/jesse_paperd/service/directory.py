@@ -14,6 +14,7 @@ from jesse_paperd.service.manager import SessionManager
 from jesse_paperd.service.process_view import ProcessView
 from jesse_paperd.service.session_data import SessionData
 from jesse_paperd.service.views import status
+from jesse_paperd.service.waiting import Standings
 from jesse_paperd.service.workers import Workers
 
 
@@ -87,3 +88,27 @@ class Directory:
         # What was given up is told with the time of its last process's end.
         views = [self.full_view(r.session_id) if r.failure is not None else self.view(r.session_id) for r in records]
         return await self._workers.read(rows, list(zip(records, views, strict=True)))
+
+    async def rows_of(self, session_ids: list[str]) -> list[wire.SessionRow]:
+        """A line for each of these sessions.
+
+        Raises:
+            PaperError: `session_not_found`.
+        """
+        return await self.rows([self.record(session_id) for session_id in session_ids])
+
+    async def standings(self, session_ids: list[str], min_trades: int | None, until: int | None) -> Standings:
+        """Where sessions stand: each one's state, and whether it has so many trades or has traded up to a time.
+
+        Raises:
+            PaperError: `session_not_found`.
+        """
+        asked = [(self.record(session_id), self.view(session_id)) for session_id in session_ids]
+
+        def look() -> Standings:
+            return [
+                (record.session_id, *status.standing(self._data, record, view, min_trades, until))
+                for record, view in asked
+            ]
+
+        return await self._workers.read(look)

@@ -16,6 +16,7 @@ from jesse_paper.errors import PaperError
 from jesse_paper.protocol import Answer
 from jesse_paperd.config import Config
 from jesse_paperd.service.dispatcher import Dispatcher
+from jesse_paperd.service.waiting import Waits
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,9 @@ _MAX_CONCURRENT = 256
 class Server:
     """Serves requests on the configured endpoint until it is closed."""
 
-    def __init__(self, config: Config, dispatcher: Dispatcher) -> None:
+    def __init__(self, config: Config, dispatcher: Dispatcher, waits: Waits) -> None:
         self._dispatcher = dispatcher
+        self._waits = waits
         self._context = zmq.asyncio.Context()
         self._authenticator: AsyncioAuthenticator | None = None
         self._socket = self._context.socket(zmq.ROUTER)
@@ -57,7 +59,7 @@ class Server:
     async def close(self, grace_seconds: float) -> None:
         """Answer what is under way or has come, at most so long, and free the socket."""
         self._closing = True
-        self._dispatcher.end_waits()
+        self._waits.end()
         while await self._socket.poll(0):  # nobody serves any more: what has come is refused, not left in silence
             self._begin(await self._socket.recv_multipart())
         if self._tasks:

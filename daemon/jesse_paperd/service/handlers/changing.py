@@ -9,97 +9,73 @@ import msgspec
 
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
-from jesse_paperd.core.layout import Layout
-from jesse_paperd.records.registry import Registry, now_ms
-from jesse_paperd.service.directory import Directory
+from jesse_paperd.records.registry import now_ms
 from jesse_paperd.service.handlers.handler import handles
-from jesse_paperd.service.manager import SessionManager
-from jesse_paperd.service.serial import Lines
-from jesse_paperd.service.session_data import SessionData
+from jesse_paperd.service.parts import Parts
 from jesse_paperd.service.views import sessions
 from jesse_paperd.service.views.sessions import stopped_from
-from jesse_paperd.service.workers import Workers
 
 #: How long an update waits for a session to use its new leverage: a flat one does at once.
 _LEVERAGE_SECONDS = 1.0
 
 
-class ChangeHandlers:
-    """Changes sessions."""
+@handles(wire.PaperStop)
+async def stop(parts: Parts, body: wire.PaperStop, request_id: str) -> wire.Stopped:
+    session_id = body.session_id
+    while True:
+        async with parts.lines.of(session_id):
+            record = parts.directory.record(session_id)
+            if record.final is not None:
+                return stopped_from(record)
+            if parts.manager.run_of(session_id) is None:
+                # Given up on: it ends here, with what its journal has.
+                outcome = parts.data.outcome(session_id)
+                final = await parts.workers.read(sessions.final, parts.data, record, outcome, "failed")
+                parts.registry.end(session_id, now_ms(), msgspec.json.encode(final).decode())
+                return final
+            parts.registry.want_stopped(session_id, request_id, body)
+        await parts.manager.stop(session_id)
 
-    def __init__(
-        self,
-        layout: Layout,
-        registry: Registry,
-        manager: SessionManager,
-        directory: Directory,
-        data: SessionData,
-        lines: Lines,
-        workers: Workers,
-    ) -> None:
-        self._layout = layout
-        self._registry = registry
-        self._manager = manager
-        self._directory = directory
-        self._data = data
-        self._lines = lines
-        self._workers = workers
 
-    @handles(wire.PaperStop)
-    async def stop(self, body: wire.PaperStop, request_id: str) -> wire.Stopped:
-        session_id = body.session_id
-        while True:
-            async with self._lines.of(session_id):
-                record = self._directory.record(session_id)
-                if record.final is not None:
-                    return stopped_from(record)
-                if self._manager.run_of(session_id) is None:
-                    # Given up on: it ends here, with what its journal has.
-                    outcome = self._data.outcome(session_id)
-                    final = await self._workers.read(sessions.final, self._data, record, outcome, "failed")
-                    self._registry.end(session_id, now_ms(), msgspec.json.encode(final).decode())
-                    return final
-                self._registry.want_stopped(session_id, request_id, body)
-            await self._manager.stop(session_id)
+@handles(wire.PaperUpdateSession)
+async def update(parts: Parts, body: wire.PaperUpdateSession, request_id: str) -> wire.Updated:
+    record = parts.directory.record(body.session_id)
+    updates, spec = body.updates, record.spec
+    updated: list[str] = []
+    pending: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    leverage: int | None = None
+    if updates.notes is None and updates.leverage is None:
+        raise PaperError("invalid_argument", "updates: names nothing to change; it may have leverage and notes")
+    if updates.leverage is not None:
+        if record.ended_at is not None or record.failure is not None or record.desired == "stopped":
+            refused["leverage"] = "the session has ended"
+        elif reason := spec.refusal_of_leverage(int(updates.leverage)):
+            refused["leverage"] = reason
+        else:
+            leverage = int(updates.leverage)
+            pending["leverage"] = "from the next moment the session has no position and no entry order"
+    if updates.notes is not None:
+        updated.append("notes")
+    reply = _updated(body.session_id, updated, pending, refused)
+    parts.registry.update(body.session_id, updates.notes, leverage, request_id, body, reply)
+    parts.manager.ring(body.session_id)
+    has_it = leverage is not None and await _has_leverage(parts, body.session_id, leverage)
+    parts.manager.keep_intents()
+    if has_it:
+        return _updated(body.session_id, ["leverage", *updated], {}, refused)
+    return reply
 
-    @handles(wire.PaperUpdateSession)
-    async def update(self, body: wire.PaperUpdateSession, request_id: str) -> wire.Updated:
-        record = self._directory.record(body.session_id)
-        updates, spec = body.updates, record.spec
-        updated: list[str] = []
-        pending: dict[str, str] = {}
-        refused: dict[str, str] = {}
-        leverage: int | None = None
-        if updates.notes is None and updates.leverage is None:
-            raise PaperError("invalid_argument", "updates: names nothing to change; it may have leverage and notes")
-        if updates.leverage is not None:
-            if record.ended_at is not None or record.failure is not None or record.desired == "stopped":
-                refused["leverage"] = "the session has ended"
-            elif reason := spec.refusal_of_leverage(int(updates.leverage)):
-                refused["leverage"] = reason
-            else:
-                leverage = int(updates.leverage)
-                pending["leverage"] = "from the next moment the session has no position and no entry order"
-        if updates.notes is not None:
-            updated.append("notes")
-        reply = _updated(body.session_id, updated, pending, refused)
-        self._registry.update(body.session_id, updates.notes, leverage, request_id, body, reply)
-        self._manager.ring(body.session_id)
-        has_it = leverage is not None and await self._has_leverage(body.session_id, leverage)
-        self._manager.keep_intents()
-        if has_it:
-            return _updated(body.session_id, ["leverage", *updated], {}, refused)
-        return reply
 
-    async def _has_leverage(self, session_id: str, leverage: int) -> bool:
-        """Whether a session uses a leverage, waiting a moment for it."""
-        deadline = time.monotonic() + _LEVERAGE_SECONDS
-        while time.monotonic() < deadline:
-            progress = await self._workers.read(self._data.progress, session_id)
-            if progress is not None and progress.leverage == leverage:
-                return True
-            await asyncio.sleep(0.02)
-        return False
+async def _has_leverage(parts: Parts, session_id: str, leverage: int) -> bool:
+    """Whether a session uses a leverage, waiting a moment for it."""
+    deadline = time.monotonic() + _LEVERAGE_SECONDS
+    while time.monotonic() < deadline:
+        progress = await parts.workers.read(parts.data.progress, session_id)
+        if progress is not None and progress.leverage == leverage:
+            return True
+        await asyncio.sleep(0.02)
+    return False
 
 
 def _updated(session_id: str, updated: list[str], pending: dict[str, str], refused: dict[str, str]) -> wire.Updated:

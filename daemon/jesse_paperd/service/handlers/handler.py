@@ -1,32 +1,43 @@
-"""How a method says which operation it handles."""
+"""The registry of handlers: each operation of the protocol has exactly one, a function marked with `handles`."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from jesse_paper.protocol import A, Answer, Mutation, Operation, Question
+from jesse_paper.protocol import OPERATIONS, A, Answer, Mutation, Operation, Question
+from jesse_paperd.service.parts import Parts
 
-Self = TypeVar("Self")
 OperationT = TypeVar("OperationT", bound=Operation)
 
-#: A handler, bound to what it belongs to: the operation and the request's id in, the answer out.
-Handler = Callable[[Any, str], Awaitable[Answer]]
-_Method = Callable[[Self, OperationT, str], Awaitable[A]]
+#: The parts of the service, the operation and the request's id in; the answer out.
+_Handler = Callable[[Parts, OperationT, str], Awaitable[A]]
+
+HANDLERS: dict[type[Operation], Callable[[Parts, Any, str], Awaitable[Answer]]] = {}
 
 
-def handles(
-    operation: type[Question[A] | Mutation[A]],
-) -> Callable[[_Method[Self, OperationT, A]], _Method[Self, OperationT, A]]:
-    """Mark a method as the handler of an operation: it takes the operation and the request's id."""
+def handles(operation: type[Question[A] | Mutation[A]]) -> Callable[[_Handler[OperationT, A]], _Handler[OperationT, A]]:
+    """Mark a function as the handler of an operation.
 
-    def mark(method: _Method[Self, OperationT, A]) -> _Method[Self, OperationT, A]:
-        method.operation = operation  # type: ignore[attr-defined]
-        return method
+    Raises:
+        TypeError: the operation has one already.
+    """
+
+    def mark(handler: _Handler[OperationT, A]) -> _Handler[OperationT, A]:
+        if operation in HANDLERS:
+            raise TypeError(f"{operation.__name__} has two handlers")
+        HANDLERS[operation] = handler
+        return handler
 
     return mark
 
 
-def operations_of(kind: type) -> dict[type[Operation], str]:
-    """The operations that a class handles, each with the name of the method."""
-    return {method.operation: name for name, method in vars(kind).items() if hasattr(method, "operation")}
+def check_all_are_handled() -> None:
+    """Refuse to go on without a handler for each operation.
+
+    Raises:
+        TypeError: an operation has none.
+    """
+    missing = {known.operation.__name__ for known in OPERATIONS.values()} - {known.__name__ for known in HANDLERS}
+    if missing:
+        raise TypeError(f"operations without a handler: {', '.join(sorted(missing))}")
