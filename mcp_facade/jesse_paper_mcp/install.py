@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import sys
 import tempfile
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
 
 from jesse_paper.errors import PaperError
 from jesse_paper.validation import did_you_mean
@@ -68,7 +69,7 @@ def snippet(client: str, *options: str) -> str:
     """
     section = _known(client).section
     if config_file(client).suffix == ".toml":
-        return _toml(_entry(options))
+        return _with_toml_entry(config_file(client), "", section, _entry(options))
     return json.dumps({section: {NAME: _entry(options)}}, indent=2) + "\n"
 
 
@@ -87,7 +88,7 @@ def install(client: str, *options: str) -> Path:
         path = path.resolve()
     before = path.read_text() if path.exists() else ""
     if path.suffix == ".toml":
-        after = _with_toml_entry(path, before, _toml(_entry(options)))
+        after = _with_toml_entry(path, before, _known(client).section, _entry(options))
     else:
         after = _with_json_entry(path, before, _known(client).section, _entry(options))
     if after != before:
@@ -123,32 +124,27 @@ def _with_json_entry(path: Path, before: str, section: str, entry: Mapping[str, 
     return json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
 
 
-def _with_toml_entry(path: Path, before: str, entry: str) -> str:
-    """As text, because nothing in the standard library writes TOML, and comments are worth keeping."""
+def _with_toml_entry(path: Path, before: str, section: str, entry: Mapping[str, Any]) -> str:
+    """The file with the entry in it; its comments and its order stay."""
     try:
-        tomllib.loads(before)
-    except ValueError as error:
-        raise _unreadable(path, f"it is no TOML: {error}") from error
-    ours = re.compile(rf'\n*^\[mcp_servers\."?{NAME}"?[].].*?(?=^\[(?!mcp_servers\."?{NAME}"?[].])|\Z)', re.M | re.S)
-    rest = ours.sub("\n", before).strip("\n")
-    after = f"{rest}\n\n{entry}" if rest else entry
-    try:
-        tomllib.loads(after)
-    except ValueError as error:
-        raise _unreadable(path, f"the entry does not fit in: {error}") from error
-    return after
+        document = tomlkit.parse(before)
+        servers = document.setdefault(section, tomlkit.table(is_super_table=True))
+        if not isinstance(servers, MutableMapping):
+            raise _unreadable(path, f"it holds no table {section!r}")
+        in_one_line = isinstance(servers, tomlkit.items.InlineTable)
+        servers[NAME] = _toml_entry(entry, tomlkit.inline_table() if in_one_line else tomlkit.table())
+        return tomlkit.dumps(document)
+    except (TOMLKitError, ValueError, TypeError) as error:
+        raise _unreadable(path, f"it is no TOML that the entry fits in: {error}") from error
 
 
-def _toml(entry: Mapping[str, Any]) -> str:
-    lines = [
-        f"[mcp_servers.{NAME}]",
-        f"command = {json.dumps(entry['command'])}",
-        f"args = {json.dumps(entry['args'])}",
-    ]
+def _toml_entry(entry: Mapping[str, Any], table: tomlkit.items.AbstractTable) -> tomlkit.items.AbstractTable:
+    table.update({"command": entry["command"], "args": entry["args"]})
     if entry["env"]:
-        pairs = ", ".join(f"{name} = {json.dumps(value)}" for name, value in entry["env"].items())
-        lines.append(f"env = {{ {pairs} }}")
-    return "\n".join(lines) + "\n"
+        environment = tomlkit.inline_table()
+        environment.update(entry["env"])
+        table["env"] = environment
+    return table
 
 
 def _unreadable(path: Path, why: str) -> PaperError:

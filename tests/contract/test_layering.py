@@ -47,8 +47,8 @@ ROOTS = {"app", "fork", "local"}
 OUTSIDE: dict[str, set[str]] = {
     "jesse_paper": {"msgspec", "zmq"},
     "processes": set(),
-    "analytics": {"PIL", "matplotlib", "msgspec", "numpy"},
-    "jesse_paper_mcp": {"anyio", "mcp", "msgspec"},
+    "analytics": {"PIL", "jinja2", "matplotlib", "msgspec", "numpy"},
+    "jesse_paper_mcp": {"anyio", "mcp", "msgspec", "tomlkit"},
     "terminal": {"click", "msgspec", "plotext", "rich"},
     "cli": {"click", "msgspec", "plotext", "pyarrow", "rich", "textual", "zmq"},
 }

@@ -109,6 +109,15 @@ def test_other_servers_settings_and_comments_are_kept_in_toml():
     assert "/old" not in path.read_text()
 
 
+def test_servers_in_one_line_are_kept_in_toml():
+    path = config_file("codex")
+    path.parent.mkdir(parents=True)
+    path.write_text('mcp_servers = { other = { command = "x" }, jesse-paper = { command = "/old" } }\n')
+    install("codex")
+    assert servers("codex")["other"] == {"command": "x"}
+    assert "/old" not in path.read_text()
+
+
 def test_a_linked_file_stays_linked(user: Path):
     real = user / "dotfiles" / "mcp.json"
     real.parent.mkdir()
@@ -129,7 +138,6 @@ def test_a_linked_file_stays_linked(user: Path):
         ("cursor", '{"mcpServers": 7}'),
         ("codex", "model = "),
         ("codex", 'mcp_servers = "none"'),
-        ("codex", 'mcp_servers = { jesse-paper = { command = "x" } }'),
     ],
 )
 def test_a_file_that_is_not_understood_is_left_as_it_is(client: str, text: str):

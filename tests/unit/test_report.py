@@ -18,8 +18,8 @@ from jesse_paper.metric_definitions import DEFINITIONS
 from jesse_paper.rfc3339 import to_ms
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.analytics.report import Subject, report_html
+from jesse_paperd.analytics.report.histogram import bins_of
 from jesse_paperd.analytics.report.months import monthly_returns
-from jesse_paperd.analytics.report.sections import histogram
 from jesse_paperd.records.journal import Facts, Journal, JournalReader, Outcome, Progress
 from tests.support.journals import BALANCE, DAY, HOUR, MINUTE, THURSDAY, Sample, SampleJournal, daily, hourly, trade
 
@@ -191,7 +191,7 @@ def test_a_month_that_ends_with_the_last_sample_is_whole(tmp_path):
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(-(10**7), 10**7).map(lambda n: n / 100), min_size=1, max_size=300))
 def test_a_histogram_counts_each_result_once_in_bins_of_one_width_that_part_wins_from_losses(values):
-    edges, counts = histogram(np.array(values))
+    edges, counts = bins_of(np.array(values))
     assert sum(counts) == len(values)
     assert len(edges) == len(counts) + 1 <= 90
     assert 0.0 in edges
