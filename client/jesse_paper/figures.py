@@ -7,7 +7,7 @@ look the same after every trade; so there are at least two, and as many more as 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 #: Significant digits. A price has its own few, and all of them count; an amount of money is computed, and has many.
 PRICE, MONEY = 8, 5
@@ -24,6 +24,16 @@ def price(value: float) -> str:
 def money(value: float, sign: bool = False) -> str:
     """An amount of money; `sign`: with a plus where it is not negative."""
     return _shown(value, decimals([value], MONEY), sign)
+
+
+def percent(value: float) -> str:
+    """A fraction as a percentage with two decimals."""
+    return f"{value:.2%}"
+
+
+def or_dash(value: float | None, shape: Callable[[float], str]) -> str:
+    """A number in a shape, or a dash where it is undefined."""
+    return "–" if value is None else shape(value)
 
 
 def prices(values: Iterable[float]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jesse_paper import protocol as p
-from jesse_paper.figures import money, price
+from jesse_paper.figures import money, or_dash, percent, price
 
 
 def of_sessions(sessions: p.Sessions) -> str:
@@ -16,7 +16,7 @@ def of_sessions(sessions: p.Sessions) -> str:
     ]
     rows = [
         f"| {row.session_id} | {row.strategy} | {row.symbol} {row.timeframe} | {row.status} | {row.health or '–'} "
-        f"| {_money(row.current_equity)} | {_percent(row.total_return)} | {row.duration_hours:.1f} |"
+        f"| {or_dash(row.current_equity, money)} | {or_dash(row.total_return, percent)} | {row.duration_hours:.1f} |"
         for row in sessions.sessions
     ]
     return "\n".join(head + rows) + "\n"
@@ -32,17 +32,18 @@ def of_session(status: p.Status) -> str:
         f"**{status.status}** since {status.stopped_at or status.started_at or '–'}, "
         f"{'after' if status.stopped_at else 'for'} {status.duration_hours:.1f} hours.",
         "",
-        f"- Equity {_money(status.current_equity)} ({_percent(metrics.total_return)}), "
-        f"unrealized {_money(status.unrealized_pnl)}",
-        f"- Largest drawdown {_percent(metrics.max_drawdown)}, now {_percent(metrics.current_drawdown)}",
-        f"- {metrics.total_trades} closed trades, {_percent(metrics.win_rate)} won, "
-        f"profit factor {_number(metrics.profit_factor)}, average {_money(metrics.avg_trade)}",
-        f"- Sharpe ratio {_number(metrics.sharpe_ratio)}, Sortino ratio {_number(metrics.sortino_ratio)} "
+        f"- Equity {money(status.current_equity)} ({percent(metrics.total_return)}), "
+        f"unrealized {money(status.unrealized_pnl)}",
+        f"- Largest drawdown {percent(metrics.max_drawdown)}, now {percent(metrics.current_drawdown)}",
+        f"- {metrics.total_trades} closed trades, {or_dash(metrics.win_rate, percent)} won, "
+        f"profit factor {or_dash(metrics.profit_factor, _number)}, average {or_dash(metrics.avg_trade, money)}",
+        f"- Sharpe ratio {or_dash(metrics.sharpe_ratio, _number)}, "
+        f"Sortino ratio {or_dash(metrics.sortino_ratio, _number)} "
         f"({metrics.observations} returns of {metrics.returns_interval})",
     ]
     lines += [
         f"- Holds {position.side} {price(position.size)} {position.symbol or status.symbol} from "
-        f"{price(position.entry_price)}, now {price(position.current_price)} ({_money(position.unrealized_pnl)})"
+        f"{price(position.entry_price)}, now {price(position.current_price)} ({money(position.unrealized_pnl)})"
         for position in status.positions
     ] or ["- Holds nothing"]
     if status.open_orders:
@@ -55,13 +56,5 @@ def of_session(status: p.Status) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _money(value: float | None) -> str:
-    return "–" if value is None else money(value)
-
-
-def _percent(fraction: float | None) -> str:
-    return "–" if fraction is None else f"{fraction:.2%}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+def _number(value: float) -> str:
+    return f"{value:.2f}"

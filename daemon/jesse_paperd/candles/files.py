@@ -25,6 +25,7 @@ import numpy as np
 
 from jesse_paper.errors import PaperError
 from jesse_paper.rfc3339 import to_text
+from jesse_paperd.candles.rules import fault_of
 from jesse_paperd.core.input_file import read_input_file, unzip
 from jesse_paperd.core.minutes import MINUTE, Rows
 
@@ -250,11 +251,8 @@ def _problem(values: list[float], previous: float) -> str:
         return "has a timestamp that is no whole minute in milliseconds"
     if time <= previous:
         return "is not later than the line before"
-    if low <= 0:
-        return "has a price that is not above 0"
-    if high < max(open_, close) or low > min(open_, close):
-        return "has an open or close outside low and high"
-    return "has a negative volume" if volume < 0 else ""
+    fault = fault_of(open_, high, low, close, volume)
+    return f"has {fault}" if fault else ""
 
 
 def _explain(raw: bytes, name: str) -> NoReturn:

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jesse_paper.errors import PaperError
 from jesse_paperd.core.minutes import MINUTE, Rows
 from jesse_paperd.core.sqlite import open_reader, open_writer, transaction
 
@@ -282,6 +283,22 @@ class CandleReader:
         """
         first = (after // MINUTE + 1) * MINUTE
         return self._rows(symbol, first, self.frontier(symbol, first) or first, limit)
+
+    def stretch(self, exchange: str, symbol: str, since: int, upto: int) -> Rows:
+        """The same as `range`, where there should be candles. `exchange` is the store's, to be named.
+
+        Raises:
+            PaperError: `candles_invalid` when there are none, saying what there is.
+        """
+        rows = self.range(symbol, since, upto)
+        if not len(rows):
+            raise PaperError(
+                "candles_invalid",
+                f"the candle store has no candles of {exchange} {symbol} in that stretch",
+                f"of {exchange} it has {', '.join(self.symbols()) or 'nothing'}: see jesse-paper candles ls, "
+                "jesse-paper candles import",
+            )
+        return rows
 
     def range(self, symbol: str, since: int, upto: int) -> Rows:
         """All final candles from `since` below `upto`, as `read` gives them, whether or not minutes are missing."""

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from jesse_paperd.candles.rules import fault_of
 from jesse_paperd.candles.store import Candle, Gap
 from jesse_paperd.core.minutes import MINUTE
 
@@ -77,14 +78,9 @@ def _check(row: Sequence[object], now: int) -> tuple[int | None, str, Candle | N
     numbers = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)]
     if len(numbers) != 5:
         return time, "a value that is no number", None
-    open_, high, low, close, volume = numbers
-    if low <= 0:
-        return time, "a price that is not above 0", None
-    if high < max(open_, close) or low > min(open_, close):
-        return time, "open or close outside low and high", None
-    if volume < 0:
-        return time, "a negative volume", None
-    return time, "", Candle(time, open_, high, low, close, volume)
+    if fault := fault_of(*numbers):
+        return time, fault, None
+    return time, "", Candle(time, *numbers)
 
 
 @dataclass

@@ -95,14 +95,7 @@ def export_candles(layout: Layout, task: dict[str, Any]) -> None:
     exchange, symbol = resolve(task["exchange"]).name, task["symbol"]
     since, upto = _span(task)
     with contextlib.closing(CandleReader(layout.candle_store(exchange))) as reader:
-        rows = reader.range(symbol, since, upto)
-        if not len(rows):
-            there = ", ".join(reader.symbols()) or "nothing"
-            raise PaperError(
-                "candles_invalid",
-                f"the candle store has no candles of {exchange} {symbol} in that stretch",
-                f"of {exchange} it has {there}: see jesse-paper candles ls",
-            )
+        rows = reader.stretch(exchange, symbol, since, upto)
     if task["output"] == "-":
         sys.stdout.write(csv_text(rows))
         return

@@ -58,21 +58,14 @@ def _from_store(config: Config, market: str) -> Callable[[str, int, int], Rows]:
 
     def read(symbol: str, since: int, upto: int) -> Rows:
         with contextlib.closing(CandleReader(path)) as reader:
-            rows = reader.range(symbol, since, upto)
-            if not len(rows):
-                there = ", ".join(reader.symbols()) or "nothing"
-                raise PaperError(
-                    "candles_invalid",
-                    f"feed: the candle store has no candles of {market} {symbol} in the stretch that was asked for",
-                    f"of {market} it has {there}: see jesse-paper candles ls, jesse-paper candles import",
-                )
+            rows = reader.stretch(market, symbol, since, upto)
             missing = reader.missing(symbol, int(rows[0, 0]), int(rows[-1, 0]) + MINUTE)
         if missing:
             count = sum(b - a for a, b in missing) // MINUTE
             first, end = missing[0]
             raise PaperError(
                 "candles_invalid",
-                f"feed: the candle store does not know {count:,} minutes of {market} {symbol} in that stretch, "
+                f"the candle store does not know {count:,} minutes of {market} {symbol} in that stretch, "
                 f"the first from {to_text(first)} to {to_text(end)}",
                 "import them, or choose a stretch without such a hole: replay:store:FROM..TO; where the exchange had "
                 "no candles there, import with --complete says so",

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from jinja2 import Environment, StrictUndefined, Template
 
-from jesse_paper.figures import money
+from jesse_paper.figures import money, or_dash
 from jesse_paper.metric_definitions import DEFINITIONS, REASONS, VERSION
 from jesse_paper.rfc3339 import to_text
 from jesse_paperd.analytics.equity import equity_curve, finest_resolution
@@ -78,7 +78,7 @@ def _page() -> Template:
 
 def _shown(value: float | None, shape: Callable[[float], str]) -> str:
     """A number with a proper minus sign; a dash for one that is undefined."""
-    return "–" if value is None else shape(value).replace("-", "−")
+    return or_dash(value, shape).replace("-", "−")
 
 
 def _file(name: str) -> str:
