@@ -6,13 +6,15 @@ import gzip
 import json
 import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import zmq
 
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
-from tests.support.daemon import SPOT_CANDLES, Daemon, eventually, running_daemon
+from tests.support.daemon import SPOT_CANDLES, Daemon, Project, eventually, running_daemon, strategy_source
 
 SLOW = 60 * 500.0  # 500 candles a second: the example takes most of a minute
 
@@ -29,8 +31,18 @@ def test_a_session_trades_a_replay_to_its_end_and_stays_readable(daemon: Daemon)
     assert "whole" not in daemon.session_pids()
 
 
-def test_stop_closes_the_position_and_a_second_stop_gives_the_same_answer(daemon: Daemon) -> None:
-    daemon.start_session(session_id="stopped", strategy="DayTrader", timeframe="15m", speed=SLOW * 8)
+@pytest.fixture
+def holding(tmp_path: Path) -> Iterator[Daemon]:
+    """A daemon with a strategy that buys at once and holds what it has."""
+    project = Project(tmp_path)
+    project.add("Holds", strategy_source("Holds", should_long="return True"))
+    with running_daemon(project.root) as running:
+        yield running
+
+
+def test_stop_closes_the_position_and_a_second_stop_gives_the_same_answer(holding: Daemon) -> None:
+    daemon = holding
+    daemon.start_session(session_id="stopped", strategy="Holds", timeframe="15m", speed=SLOW * 8)
     eventually("it holds a position", lambda: daemon.status("stopped").positions)
     stopped = daemon.stop_session("stopped")
     assert stopped.status == "stopped"
@@ -40,8 +52,8 @@ def test_stop_closes_the_position_and_a_second_stop_gives_the_same_answer(daemon
     assert not status.open_orders
     assert status.metrics.total_trades == stopped.final_metrics.total_trades
     assert stopped.final_metrics.final_equity == status.current_equity
-    if stopped.closed_at_stop:
-        assert daemon.trades("stopped")[-1].exit_reason == "session_stop"
+    assert stopped.closed_at_stop == 1
+    assert daemon.trades("stopped")[-1].exit_reason == "session_stop"
 
 
 def test_the_same_session_id_and_arguments_are_one_session_and_others_a_conflict(daemon: Daemon) -> None:

@@ -46,11 +46,6 @@ def test_before_the_first_candle_it_applies_at_once(jesse: Worker) -> None:
     assert {trade[10] for trade in facts["trades"]} == {7.0}
 
 
-def test_a_spot_market_has_no_leverage(jesse: Worker) -> None:
-    facts = jesse.call(FACTS, dense(seed=24, market="spot"), [4096], [(10, 2)])
-    assert facts["raised"].startswith("PaperError: leverage 2: a spot market has none")
-
-
 @pytest.mark.parametrize("batches", [[4096], [64]])
 def test_verify_compares_up_to_the_change_and_replays_all_of_it(
     jesse: Worker, tmp_path: Path, batches: list[int]

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from jesse_paper.errors import PaperError
 from jesse_paperd.core.minutes import Rows
 from jesse_paperd.engine.bookkeeping import Ledger, LogTap
 from jesse_paperd.engine.equity import EquityRuns, account_of, daily_balances
@@ -48,7 +47,6 @@ class Engine:
         self.settings = settings
         self.progress = Progress(leverage=float(settings.leverage))
         self._facts = Facts()
-        self._is_spot = settings.market_type == "spot"
         random.seed(settings.seed)
         np.random.seed(settings.seed % 2**32)
         jesse.configure(
@@ -113,11 +111,8 @@ class Engine:
     def set_leverage(self, leverage: int) -> None:
         """Use another leverage from the next moment at which the session is flat: now, or after a later minute.
 
-        Raises:
-            PaperError: `invalid_argument` on a spot market.
+        On a futures market alone: `SessionSpec.refusal_of_leverage` says whether a session can have one.
         """
-        if self._is_spot:
-            raise PaperError("invalid_argument", f"leverage {leverage}: a spot market has none", "use leverage 1")
         self._pending_leverage = leverage
         self._apply_leverage()
 
