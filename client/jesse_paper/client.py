@@ -75,7 +75,7 @@ class _Connection:
         return self._socket.recv() if self._socket in ready else None
 
     def close(self) -> None:
-        """Free it. The socket owes nobody anything."""
+        """Close the socket; an outstanding reply is discarded."""
         self._socket.disable_monitor()
         self._breaks.close()
         self._socket.close()

@@ -105,7 +105,7 @@ _FORM = 'A request looks like {"v":1,"id":"1","body":{"op":"ping"}}.'
 
 def _body(envelope: Any, known_id: str) -> Operation:
     if not isinstance(envelope, Mapping):
-        raise PaperError("invalid_request", "The message is no object.", _FORM)
+        raise PaperError("invalid_request", "The message is not an object.", _FORM)
     # The version comes first: what another version means by the rest is not ours to judge.
     if envelope.get("v") != PROTOCOL_VERSION or isinstance(envelope["v"], bool):
         raise _other_version(envelope.get("v"))
@@ -118,7 +118,9 @@ def _body(envelope: Any, known_id: str) -> Operation:
     known = OPERATIONS.get(op) if isinstance(op, str) else None
     if known is None:
         meant = did_you_mean(op, OPERATIONS) if isinstance(op, str) else ""
-        named = f"`op` {op[:80]!r} is no operation" if isinstance(op, str) else "`op` must be the name of an operation"
+        named = (
+            f"`op` {op[:80]!r} is not an operation" if isinstance(op, str) else "`op` must be the name of an operation"
+        )
         raise PaperError("invalid_request", f"{named}; those that exist are {', '.join(OPERATIONS)}.{meant}", _FORM)
     return parse(known.operation, {name: value for name, value in body.items() if name != "op"})
 
@@ -160,7 +162,7 @@ def decode_reply(frame: bytes, id: str) -> Answer:
     """The answer to the request with this id.
 
     Raises:
-        PaperError: what a `Failure` carries; `version_mismatch` if it is no reply that this version knows.
+        PaperError: what a `Failure` carries; `version_mismatch` if it is not a reply that this version knows.
     """
     try:
         envelope = _reply_decoder.decode(frame)
@@ -192,7 +194,7 @@ def _unreadable_reply(frame: bytes) -> PaperError:
         return _other_version(version)
     return PaperError(
         "version_mismatch",
-        "What came back is no reply that this client understands: another program answers on the endpoint, or "
+        "What came back is not a reply that this client understands: another program answers on the endpoint, or "
         "the daemon is of another version.",
         "Check the endpoint, run programs of one installation, and restart the daemon.",
     )

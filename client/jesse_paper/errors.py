@@ -43,7 +43,7 @@ class ErrorKind(NamedTuple):
 
 ERRORS: dict[ErrorCode, ErrorKind] = {
     # The request itself.
-    "invalid_request": ErrorKind(False, 2, "the message is no request this daemon understands"),
+    "invalid_request": ErrorKind(False, 2, "the message is not a request that this daemon understands"),
     "invalid_argument": ErrorKind(False, 2, "an argument is missing, unknown, malformed or out of range"),
     "request_id_reused": ErrorKind(False, 2, "the request id was used before for another request"),
     "version_mismatch": ErrorKind(False, 2, "client and daemon speak different versions of the wire"),

@@ -17,7 +17,7 @@ def to_ms(text: str) -> int:
     """Milliseconds of an RFC 3339 time, or of a date alone: midnight UTC.
 
     Raises:
-        ValueError: it is no such time, or lacks its offset from UTC.
+        ValueError: it is not such a time, or lacks its offset from UTC.
     """
     wanted = f"{text!r} is no RFC 3339 time such as 2026-02-19T00:00:00Z or 2026-02-19"
     try:

@@ -291,10 +291,10 @@ def _unknown(path: str, name: str, fields: Mapping[str, tuple[inspect.Field, Any
     for outer, (field, _) in fields.items():
         inner = _bare(field.type)
         if isinstance(inner, inspect.StructType) and name in {each.encode_name for each in inner.fields}:
-            return f"{_named(path)} is no argument here: put it inside `{outer}`."
+            return f"{_named(path)} does not belong here: put it inside `{outer}`."
     known = list(fields)
     takes = f"those that exist are {_listed(known)}" if known else "none is taken here"
-    return f"{_named(path)} is no argument; {takes}.{did_you_mean(name, known)}"
+    return f"{_named(path)} is not an argument; {takes}.{did_you_mean(name, known)}"
 
 
 def _named(path: str) -> str:

@@ -116,7 +116,7 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
 
 
 async def _show_life(notifier: Notifier) -> None:
-    """Signs of life from the event loop, so that a daemon which hangs in it gives none."""
+    """Ping the service manager from the event loop, so that a hung loop is noticed."""
     while notifier.watchdog_seconds is not None:
         notifier.alive()
         await asyncio.sleep(notifier.watchdog_seconds / 3)

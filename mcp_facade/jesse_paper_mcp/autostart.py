@@ -55,7 +55,7 @@ def home_of(endpoint: str) -> Path:
 
 
 class Autostart:
-    """Sees to it that a daemon serves a home. Threads may share it.
+    """Starts the daemon of a home when none runs. Threads may share it.
 
     Args:
         home: of the daemon. It need not exist.
@@ -109,7 +109,7 @@ class Autostart:
                 self._changed.notify_all()
 
     def _start(self) -> str:
-        """Have a daemon listen; what it said if it does not, else nothing."""
+        """Make sure that a daemon listens. Returns its last words if none does, else an empty text."""
         deadline = time.monotonic() + START_SECONDS
         with self._one_at_a_time(deadline):
             if self._listens():
@@ -148,7 +148,7 @@ class Autostart:
 
     @contextlib.contextmanager
     def _one_at_a_time(self, deadline: float) -> Iterator[None]:
-        """Hold the lock of those who start daemons; go on without it once somebody's daemon listens."""
+        """Hold the lock for starting daemons; stop waiting for it once a daemon listens."""
         try:
             for folder in (self._home, self._socket.parent):  # `parents` alone would let others write into the home
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -197,7 +197,7 @@ def _start_detached(log: IO[bytes]) -> int:
 
 
 def _ended(process: int, seconds: float) -> bool:
-    """Whether a process that is no child of ours has ended, waiting at most so long for it."""
+    """Whether a process that is not our child has ended, waiting at most so long for it."""
     try:
         descriptor = os.pidfd_open(process)
     except ProcessLookupError:

@@ -116,7 +116,7 @@ def _with_json_entry(path: Path, before: str, section: str, entry: Mapping[str, 
     try:
         settings = json.loads(before) if before.strip() else {}
     except ValueError as error:
-        raise _unreadable(path, f"it is no JSON: {error}") from error
+        raise _unreadable(path, f"it is not JSON: {error}") from error
     servers = settings.setdefault(section, {}) if isinstance(settings, dict) else None
     if not isinstance(servers, dict):
         raise _unreadable(path, f"it holds no object {section!r}")
@@ -135,7 +135,7 @@ def _with_toml_entry(path: Path, before: str, section: str, entry: Mapping[str, 
         servers[NAME] = _toml_entry(entry, tomlkit.inline_table() if in_one_line else tomlkit.table())
         return tomlkit.dumps(document)
     except (TOMLKitError, ValueError, TypeError) as error:
-        raise _unreadable(path, f"it is no TOML that the entry fits in: {error}") from error
+        raise _unreadable(path, f"it is not TOML that the entry fits in: {error}") from error
 
 
 def _toml_entry(entry: Mapping[str, Any], table: tomlkit.items.AbstractTable) -> tomlkit.items.AbstractTable:

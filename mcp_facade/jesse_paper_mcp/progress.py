@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from jesse_paper import protocol as p
 from jesse_paper.errors import PaperError
 
-#: Often enough to see that something happens, seldom enough not to be what happens.
+#: Progress interval: short enough to be seen, long enough to cost little.
 EVERY_SECONDS = 2.0
 _AT_ONCE = 0.001
 

@@ -128,7 +128,7 @@ def array(path: Path) -> None:
         (csv(f"root:{SECRET}:19000:0:99999:7:::\n"), "line 1: the header must be"),
         (csv(f"API_KEY={SECRET}\n"), "has 1 column"),
         (csv(f"a,b,{SECRET},d,e,f\n"), "has 6 columns of other names"),
-        (csv(f"{HEADER}\n{ROW}\n{SECRET},1,2,1,2,5\n"), "line 3 has a value that is no number: its timestamp"),
+        (csv(f"{HEADER}\n{ROW}\n{SECRET},1,2,1,2,5\n"), "line 3 has a value that is not a number: its timestamp"),
         (csv(f"{HEADER}\n{ROW}\n{SECRET}\n"), "line 3 has 1 value instead of 6"),
         (csv(f"{HEADER}\n{SECRET * 1000}\n"), "line 2 has 1 value instead of 6"),
         (array, "an (n, 6) array of numbers"),

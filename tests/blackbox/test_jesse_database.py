@@ -147,7 +147,7 @@ def test_what_is_wrong_with_the_database_is_said_in_words(jesse: Postgres, tmp_p
     jesse.execute("CREATE SCHEMA ancient; CREATE TABLE ancient.candle (id uuid, timestamp bigint, exchange text)")
     jesse.execute("GRANT USAGE ON SCHEMA ancient TO reader; GRANT SELECT ON ancient.candle TO reader")
     assert "column" in refused(read_database(jesse.url(), schema="ancient")).message
-    assert "is no connection string" in refused(read_database("me:hunter2@somewhere")).message
+    assert "is not a connection string" in refused(read_database("me:hunter2@somewhere")).message
     jesse.execute("DROP SCHEMA ancient CASCADE")
 
 
@@ -410,7 +410,7 @@ def test_the_table_is_imported_and_replayed_from_the_store(daemon: Daemon, jesse
     before = contents(jesse)
     done = cli(daemon.home, "import", "postgres", "--until", "2025-01-01", "--json")
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "left out: 'Binance Futures' is no exchange that Jesse 3.5.3 knows\n"
+    assert done.stderr == "left out: 'Binance Futures' is not an exchange that Jesse 3.5.3 knows\n"
     reports = {(each["exchange"], each["symbol"]): each for each in json.loads(done.stdout)["imported"]}
     assert reports[SPOT, BTC]["added"] == len(CANDLES) - 1, "the newest may have been stored before it was over"
     assert reports[SPOT, BTC]["missing_minutes"] == 7

@@ -123,7 +123,7 @@ def differences(wanted: Any, found: Any, where: str) -> list[str]:
     """The fields that are not as wanted."""
     if isinstance(wanted, dict):
         if not isinstance(found, dict):
-            return [f"{where}: {found!r} is no object"]
+            return [f"{where}: {found!r} is not an object"]
         inner = [(f"{where}.{name}", kind, found.get(name, "(missing)")) for name, kind in wanted.items()]
         return [problem for place, kind, value in inner for problem in differences(kind, value, place)]
     if isinstance(wanted, list):

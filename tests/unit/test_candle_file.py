@@ -76,7 +76,7 @@ def test_the_first_bad_row_is_named(tmp_path: Path, suffix: str, column: int, va
         (b"time,open\n", "header must be"),
         (b"timestamp,open,high,low,close,volume\n", "holds no candles"),
         (b"timestamp,open,high,low,close,volume\n1735689600000,1,2,1\n", "line 2 has 4 values"),
-        (b"timestamp,open,high,low,close,volume\n1735689600000,1,2,1,x,0\n", "line 2 has a value that is no number"),
+        (b"timestamp,open,high,low,close,volume\n1735689600000,1,2,1,x,0\n", "line 2 has a value that is not a number"),
         (gzip.compress(b"timestamp,open,high,low,close,volume\n" * 500)[:-9], "no.* whole gzip file"),
         (b"\x93NUMPY\x01\x00 and no more", "no whole NumPy file"),
         (b"PAR1 and no more", "Parquet"),

@@ -128,11 +128,11 @@ def test_all_problems_are_told_at_once():
 
 
 def test_an_operation_without_arguments_says_so():
-    assert problems(p.Ping, {"limit": 3}) == "`limit` is no argument; none is taken here."
+    assert problems(p.Ping, {"limit": 3}) == "`limit` is not an argument; none is taken here."
 
 
 def test_the_tag_is_no_argument():
-    assert "`op` is no argument" in problems(p.PaperStop, {"session_id": "a", "op": "paper_stop"})
+    assert "`op` is not an argument" in problems(p.PaperStop, {"session_id": "a", "op": "paper_stop"})
 
 
 def test_what_came_is_shown_in_bounded_length():

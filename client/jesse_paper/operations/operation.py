@@ -82,7 +82,7 @@ def name_of(operation: type[Operation]) -> str:
 
 
 def check_all_are_declared() -> None:
-    """Refuse to go on with an operation of which nobody said what it is.
+    """Check that every operation is declared.
 
     Raises:
         TypeError: an operation has no declaration.

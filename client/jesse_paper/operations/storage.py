@@ -11,7 +11,7 @@ from jesse_paper.operations.values import SessionId, SessionState
 
 
 class Deleted(Answer, tag="deleted", frozen=True):
-    """A session that is no more, and what deleting it gave back."""
+    """A session that was deleted, and the space that this freed."""
 
     session_id: str
     freed_mb: float

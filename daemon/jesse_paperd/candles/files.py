@@ -175,7 +175,7 @@ def _parse_numpy(raw: bytes, name: str) -> Rows:
         read_header = numpy_format.read_array_header_1_0 if version == (1, 0) else numpy_format.read_array_header_2_0
         shape, by_columns, dtype = read_header(file)
     except ValueError as error:
-        raise PaperError("candles_invalid", f"{name} is no whole NumPy file") from error
+        raise PaperError("candles_invalid", f"{name} is not a complete NumPy file") from error
     if len(shape) != 2 or shape[1] != len(COLUMNS) or dtype.kind not in "iuf":
         raise PaperError(
             "candles_invalid",
@@ -183,7 +183,7 @@ def _parse_numpy(raw: bytes, name: str) -> Rows:
             "its columns are Jesse's: timestamp, open, close, high, low, volume",
         )
     if len(raw) - file.tell() != math.prod(shape) * dtype.itemsize:
-        raise PaperError("candles_invalid", f"{name} is no whole NumPy file")
+        raise PaperError("candles_invalid", f"{name} is not a complete NumPy file")
     rows = np.frombuffer(raw, dtype, offset=file.tell()).reshape(shape, order="F" if by_columns else "C")
     return np.array(rows, dtype=np.float64, order="C")
 
@@ -196,12 +196,12 @@ def _parse_parquet(raw: bytes, name: str) -> Rows:
         table = file.read(columns=list(COLUMNS))
         columns = [table.column(column).cast(arrow.float64()).to_numpy() for column in COLUMNS]
     except (arrow.ArrowException, OSError) as error:
-        raise PaperError("candles_invalid", f"{name} is no whole Parquet file of numbers") from error
+        raise PaperError("candles_invalid", f"{name} is not a complete Parquet file of numbers") from error
     return np.ascontiguousarray(np.column_stack(columns)[:, _TO_JESSE])
 
 
 def _check_parquet(file: Any, types: Any, name: str) -> None:
-    """Refuse what are no candles before any of it is unpacked."""
+    """Refuse a file that does not hold candles before any of it is unpacked."""
     schema, metadata = file.schema_arrow, file.metadata
     missing = [column for column in COLUMNS if schema.names.count(column) != 1]
     if missing:
@@ -248,7 +248,7 @@ def _problem(values: list[float], previous: float) -> str:
     if not np.isfinite(values).all():
         return "has a value that is not finite"
     if time <= 0 or time % MINUTE:
-        return "has a timestamp that is no whole minute in milliseconds"
+        return "has a timestamp that is not a whole minute in milliseconds"
     if time <= previous:
         return "is not later than the line before"
     fault = fault_of(open_, high, low, close, volume)
@@ -266,11 +266,11 @@ def _explain(raw: bytes, name: str) -> NoReturn:
         if len(texts) != len(COLUMNS):
             problem = f"has {len(texts):,} value{'s' * (len(texts) > 1)} instead of {len(COLUMNS)}"
         elif wrong:
-            problem = f"has a value that is no number: its {wrong[0]}"
+            problem = f"has a value that is not a number: its {wrong[0]}"
         else:
             values = [float(text) for text in texts]
             problem = _problem(values, previous)
             previous = values[0]
         if problem:
             raise PaperError("candles_invalid", f"{name}, line {number} {problem}")
-    raise PaperError("candles_invalid", f"{name} is no CSV of numbers")
+    raise PaperError("candles_invalid", f"{name} is not a CSV file of numbers")

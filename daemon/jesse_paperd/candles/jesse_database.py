@@ -41,7 +41,7 @@ REAL = 700  # Postgres' type of four-byte floats
 
 #: Jesse's own condition: rows of before it knew timeframes have none.
 _MINUTES = "exchange = %s AND symbol = %s AND (timeframe = '1m' OR timeframe IS NULL)"
-#: A null is no number either, and is refused as such.
+#: A null is refused as a value that is not a number.
 _VALUES = ", ".join(f"coalesce({column}, 'NaN')" for column in ("open", "close", "high", "low", "volume"))
 
 
@@ -132,8 +132,8 @@ class JesseDatabase:
             progress: told how many rows there are so far.
 
         Raises:
-            PaperError: `feed_unavailable` when it cannot be reached, `candles_invalid` for a row that is no candle, or
-                a table that is not Jesse's.
+            PaperError: `feed_unavailable` when it cannot be reached, `candles_invalid` for a row that is not a
+                candle, or a table that is not Jesse's.
         """
         parts: list[Rows] = []
         single, count = False, 0
@@ -241,13 +241,15 @@ class JesseDatabase:
                 given = psycopg2.extensions.parse_dsn(settings.url)
             except psycopg2.Error as error:
                 # What libpq says of it may repeat it, password and all.
-                raise PaperError("invalid_argument", "jesse_database.url is no connection string", EXAMPLE) from error
+                raise PaperError(
+                    "invalid_argument", "jesse_database.url is not a connection string", EXAMPLE
+                ) from error
             # An unquoted @, / or : ends a password early: the rest of it would be told as the name of a host.
             place = given.get("host", "") + given.get("dbname", "")
             if "@" in place or not re.fullmatch(r"[\d,]*", given.get("port", "")):
                 raise PaperError(
                     "invalid_argument",
-                    "jesse_database.url is no connection string: its password ends early",
+                    "jesse_database.url is not a connection string: its password ends early",
                     "in a password write %40 for @, %2F for /, %3A for :, %23 for #, %3F for ?; or use password_file",
                 )
         if password := _password(settings):

@@ -96,7 +96,7 @@ class Gap(NamedTuple):
 
 
 class Adopted(NamedTuple):
-    """What became of candles from elsewhere: `added`, `known` with equal values, or another candle (or a gap) is final.
+    """Outcome of adopting external candles: newly added, already present and equal, or in conflict with final data.
 
     `contradicted` has the stored and the refused row of each such minute, `in_gaps` the minutes.
     """
@@ -387,7 +387,7 @@ def _rows_of(db: sqlite3.Connection, symbol: str, first: int, upto: int, limit: 
 
 @contextmanager
 def _making(folder: Path) -> Iterator[None]:
-    """Alone in this folder: two that make the same store at once would take each other's away."""
+    """Hold the folder's lock: two processes that make the same store at once would delete each other's."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -104,7 +104,7 @@ class Group(click.Group):
         )
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                # A terminal that knows no '●' shows '?'; it is no reason to end.
+                # A terminal that cannot show '●' shows '?' instead.
                 stream.reconfigure(errors="replace")
         return super().main(*args, **kwargs)
 
@@ -127,7 +127,7 @@ class Group(click.Group):
 
 
 def _interrupted() -> NoReturn:
-    """Ctrl-C is how one leaves a command that waits: no word about it, and the shell's own exit status."""
+    """Ctrl-C leaves a waiting command: print nothing and exit as the shell does."""
     with contextlib.suppress(OSError):
         click.echo(err=True)
         sys.stdout.flush()

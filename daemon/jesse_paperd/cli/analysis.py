@@ -226,7 +226,7 @@ def _check_ending(output: Path, *endings: str) -> None:
     if output.suffix and output.suffix.lower() not in endings:
         raise PaperError(
             "invalid_argument",
-            f"--output: {output.suffix} is no kind of file that this command writes",
+            f"--output: {output.suffix} is not a kind of file that this command writes",
             f"{output.name} may end in {' or '.join(endings)}",
         )
 

@@ -134,7 +134,7 @@ def _make(file: Path, content: str) -> str:
 
 
 def _notes(project: Path, config: Path) -> list[str]:
-    """What a newcomer would otherwise find out by surprise."""
+    """Notes that spare a newcomer surprises."""
     notes = []
     read, finding = configuration_finding()
     if read is None:

@@ -186,7 +186,7 @@ def _show(started: wire.Started, follows: bool | None, as_json: bool, note: str)
 
 
 def _raise_failure(session: str) -> NoReturn:
-    """End as a session that failed does: its id was printed, its reason and the status follow."""
+    """Exit as a failed session does: after its id, print the reason and use the exit status of its code."""
     error = ask(wire.PaperStatus, {"session_id": session}).error
     raise PaperError("strategy_failed", f"{session} failed: {error}", f"jesse-paper logs {session}")
 

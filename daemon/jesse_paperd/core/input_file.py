@@ -70,7 +70,7 @@ def read_input_text(path: Path, what: str, code: ErrorCode = "invalid_argument")
     try:
         return read_input_file(path, what, LONGEST_TEXT, code).decode()
     except UnicodeDecodeError as error:
-        raise PaperError(code, f"{what} {path} is no text in UTF-8") from error
+        raise PaperError(code, f"{what} {path} is not UTF-8 text") from error
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:

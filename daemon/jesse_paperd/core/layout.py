@@ -107,7 +107,7 @@ class Layout:
         return self.sessions / f".removed.{session_id}"
 
     def removed_session(self, folder: Path) -> str | None:
-        """The session whose removal this folder is, or None when it is no removal."""
+        """The session whose removal this folder is, or None when it is not one."""
         return folder.name.removeprefix(".removed.") if folder.name.startswith(".removed.") else None
 
     def candle_file(self, digest: str) -> Path:

@@ -97,7 +97,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 @contextlib.contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All or nothing. What went wrong is what is raised, also where SQLite has rolled back by itself or cannot."""
+    """All or nothing. The original error is raised, even where SQLite has rolled back by itself or cannot."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield db

@@ -22,7 +22,7 @@ KEPT_ORDERS = 1_000
 
 
 class LogTap(list[Any]):
-    """Stands in for one of Jesse's log lists, and passes each line on instead of keeping it."""
+    """Replaces one of Jesse's log lists; passes each line on instead of keeping it."""
 
     def __init__(self, lines: list[tuple[int, str, str]], level: str) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class LogTap(list[Any]):
 
 
 class Ledger:
-    """Watches Jesse's stores and writes down what became of them."""
+    """Watches Jesse's stores and records the orders, trades and positions that result."""
 
     def __init__(self, exchange: str, symbol: str, position: Any) -> None:
         self._exchange = exchange
@@ -196,7 +196,7 @@ def _exit_reason(order: Any, stopping: bool) -> str:
 
 
 def _forget_cancelled(orders: list[Any]) -> None:
-    """Drop all but the latest cancelled orders; the list itself stays, for whoever holds it."""
+    """Drop all but the latest cancelled orders. The list object stays the same, since others hold it."""
     cancelled = [order for order in orders if order.status == order_statuses.CANCELED]
     forgotten = set(map(id, cancelled[:-KEPT_ORDERS]))
     orders[:] = [order for order in orders if id(order) not in forgotten]

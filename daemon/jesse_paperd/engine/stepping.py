@@ -119,7 +119,7 @@ class Stepper:
         return levels or None
 
     def _pass_quietly(self, time: int | None) -> None:
-        """Take the minutes before `time` (all that are left for None), in which nothing happens."""
+        """Skip the minutes before `time` (all that are left for None), in which nothing happens."""
         latest = -1
         for market in self._markets:
             end = len(market.times) if time is None else market.row_at(time)

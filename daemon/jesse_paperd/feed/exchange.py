@@ -99,7 +99,7 @@ class CcxtSource:
             lambda: self._client.fetch_ohlcv(self.exchange.ccxt_symbol(symbol), "1m", since, limit, until)
         )
         if not isinstance(rows, list):
-            raise SourceError("malformed", "the reply is no list of candles")
+            raise SourceError("malformed", "the reply is not a list of candles")
         return rows
 
     async def time(self) -> None:
@@ -154,7 +154,7 @@ def _client(exchange: Exchange, settings: ExchangeSettings, clock: VenueClock) -
     base = getattr(ccxt, exchange.ccxt)
 
     class Client(base):  # type: ignore[misc, valid-type]
-        """ccxt's client, with the exchange's time for its own and an eye on what it drops of a response."""
+        """ccxt's client, set to the exchange's time; it keeps the response headers that ccxt drops."""
 
         @staticmethod
         def milliseconds() -> int:

@@ -77,7 +77,7 @@ def _check(row: Sequence[object], now: int) -> tuple[int | None, str, Candle | N
         return None, "in the exchange's future", None
     numbers = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)]
     if len(numbers) != 5:
-        return time, "a value that is no number", None
+        return time, "a value that is not a number", None
     if fault := fault_of(*numbers):
         return time, fault, None
     return time, "", Candle(time, *numbers)
@@ -97,7 +97,7 @@ class Verdict:
 
 
 class Finality:
-    """The memory between the replies of one market: what is waiting for a second look."""
+    """What is remembered between the replies of one market: minutes that wait for confirmation."""
 
     def __init__(self, quiet_minutes_are_flat: bool, history: int = 0) -> None:
         """How the exchange treats minutes without trades, and how many minutes back it serves (0: all)."""
@@ -151,7 +151,7 @@ class Finality:
         return verdict
 
     def _ready(self, piece: _Piece, over: int, now: int) -> tuple[int, str]:
-        """From when on a piece is final as it is, and what that waits for."""
+        """When a piece becomes final as it is, and what it waits for until then."""
         if piece.candle:
             if piece.first < over:
                 return now, ""

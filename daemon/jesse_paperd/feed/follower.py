@@ -193,7 +193,7 @@ class Follower:
         return asked + min(EQUAL_AFTER * max(1, self._fruitless), LONGEST_PAUSE)
 
     def _note(self, stretch: _Stretch, reply: Reply, asked: int) -> None:
-        """Keep what a reply tells beside its new candles: the last price, revisions, refused rows."""
+        """Record what else a reply contains besides new candles: the last price, revisions, refused rows."""
         self._rejected_rows += reply.refused_rows
         if reply.candles and reply.candles[-1].timestamp >= asked - 2 * MINUTE:
             self.mark(reply.candles[-1].close, min(asked, reply.candles[-1].timestamp + MINUTE))

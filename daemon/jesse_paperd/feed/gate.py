@@ -33,7 +33,7 @@ Failure = Literal["unreachable", "timeout", "unavailable", "limited", "banned", 
 
 
 class SourceError(Exception):
-    """A request that failed, in the few ways that make a difference."""
+    """A request that failed, by the kind of failure that decides what happens next."""
 
     def __init__(self, kind: Failure, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -57,7 +57,7 @@ class Gate:
     """
 
     def __init__(self, weight_per_minute: float, clock: Callable[[], float]) -> None:
-        """Take the budget, and a clock in seconds that nobody sets."""
+        """A gate with a budget, by a monotonic clock in seconds."""
         self.limit = weight_per_minute
         self._clock = clock
         self._tokens = weight_per_minute

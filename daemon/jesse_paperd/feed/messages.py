@@ -55,7 +55,7 @@ class FeedReady(Event, tag="ready", frozen=True, kw_only=True):
 
 
 class FeedProblem(Event, tag="problem", frozen=True, kw_only=True):
-    """Something the daemon should log: a line that is no subscription list, an exchange that cannot be followed."""
+    """Something the daemon should log: a line that is not a subscription list, an exchange that cannot be followed."""
 
     message: str
 

@@ -69,7 +69,7 @@ class Venue:
         self.store.close()
 
     async def time(self) -> int:
-        """The exchange's time now, measured again when that is due; a failure to measure is no failure to know."""
+        """The exchange's time now, measured again when that is due; if that fails, by the last measurement."""
         if self._source.tells_time and self.clock.due():
             async with self._asking:
                 loop_time = asyncio.get_running_loop().time()

@@ -152,7 +152,7 @@ def _import_table(layout: Layout, config: Config, task: dict[str, Any], show: Sh
         markets = database.markets()
         wanted = [(known[m.exchange.casefold()], m.symbol) for m in markets if m.exchange.casefold() in known]
         for other in sorted({m.exchange for m in markets} - set(EXCHANGES)):
-            sys.stderr.write(f"left out: {other!r} is no exchange that Jesse 3.5.3 knows\n")
+            sys.stderr.write(f"left out: {other!r} is not an exchange that Jesse 3.5.3 knows\n")
         if not wanted:
             raise PaperError("candles_invalid", f"{database.name} has no candles", "import some in Jesse first")
     return [_import_market(layout, database, *market, since, upto, task["complete"], show) for market in wanted]
@@ -217,7 +217,7 @@ def run(task: dict[str, Any]) -> None:
 def main() -> None:
     """Run the task given as JSON in the first argument."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no failure
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is not a failure
     task = json.loads(sys.argv[1])
     try:
         run(task)

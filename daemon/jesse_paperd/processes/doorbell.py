@@ -42,7 +42,7 @@ class Doorbell:
 
 
 def ring(path: Path) -> None:
-    """Ring a doorbell; nobody at home or a bell still ringing is fine."""
+    """Ring a doorbell. A missing listener, or a bell that still rings, is not an error."""
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as bell,
         contextlib.suppress(FileNotFoundError, ConnectionRefusedError, BlockingIOError),

@@ -1,4 +1,4 @@
-"""Which process is it? A pid alone is no identity: it is used again after its process died.
+"""Which process is it? A pid alone does not identify a process: it is used again after its process died.
 
 Pid + kernel start time + boot id name one process for ever. The start time comes from /proc/<pid>/stat, field 22,
 in clock ticks since boot. `watch` opens a pidfd and then compares again, so that the descriptor is proven to be of

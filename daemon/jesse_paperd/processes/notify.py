@@ -38,6 +38,6 @@ class Notifier:
     def _send(self, state: str) -> None:
         if not self._address:
             return
-        # Whoever started it may be gone: that is no reason to end.
+        # Whoever started it may be gone, which is not a reason to end.
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, contextlib.suppress(OSError):
             channel.sendto(state.encode(), self._address)

@@ -29,7 +29,7 @@ _ENDS_KEPT = 1_000
 
 
 class Zygote:
-    """Has a zygote process when one is needed.
+    """Keeps a zygote process running while one is needed.
 
     Args:
         module: what it imports; `main(arguments)` of it runs in each fork.
@@ -114,7 +114,7 @@ class Zygote:
         return self._current
 
     def _replace(self) -> None:
-        """One that had been ready ended: the next start should not have to wait for the import."""
+        """A ready zygote exited; start a replacement so that the next session start does not pay for the import."""
         if not self._closed:
             self.start()
 
@@ -153,7 +153,7 @@ class _Process:
         loop.add_reader(self._channel, self._on_packet)
 
     async def ask(self, request: dict[str, Any]) -> Identity:
-        """Have it fork."""
+        """Ask it to fork."""
         loop = asyncio.get_running_loop()
         async with self._sending:
             if self.gone:
@@ -168,7 +168,7 @@ class _Process:
         return await reply
 
     def hang_up(self, reason: Exception) -> None:
-        """Be done with it: whoever waits hears the reason, and the process ends if it has not."""
+        """Close the channel: fail all waiters with the reason, and kill the process if it still runs."""
         if self.gone:
             return
         self.gone = True
@@ -218,7 +218,7 @@ class _Process:
                 reply.set_result(identity)
 
     def _remember(self, identity: Identity) -> None:
-        """Expect the end of a fork; the earliest known ends are forgotten."""
+        """Expect the end of a fork; forget the oldest known ends."""
         self.ends[identity] = asyncio.get_running_loop().create_future()
         if len(self.ends) > _ENDS_KEPT:
             done = [known for known, end in self.ends.items() if end.done()]

@@ -276,13 +276,13 @@ class Registry:
             self._mark(request_id, body, session_id, reply)
 
     def note_taken(self, changes: list[LeverageChange]) -> None:
-        """Keep from when on the intents count that a session has taken. What is kept does not change."""
+        """Record the time from which a session's taken intents count. A recorded time never changes."""
         with self._transaction() as db:
             taken = [(change.at, change.seq) for change in changes]
             db.executemany("UPDATE intents SET at = ? WHERE seq = ? AND at IS NULL", taken)
 
     def with_untaken_intents(self) -> list[str]:
-        """The sessions, not yet ended, with an intent of which it is not known from when on it counts."""
+        """The sessions, not yet ended, with an intent whose time is not recorded."""
         rows = self._db.execute(
             "SELECT DISTINCT session_id FROM intents JOIN sessions USING (session_id)"
             " WHERE at IS NULL AND ended_at IS NULL"
@@ -397,7 +397,7 @@ class RegistryIntents:
         """Whether the session should end.
 
         Raises:
-            PaperError: `session_not_found` when it is no longer in the registry: no reason to end what is not meant to.
+            PaperError: `session_not_found` when it is not in the registry any more: it need not end for that.
         """
         row = self._db.execute("SELECT desired FROM sessions WHERE session_id = ?", (self._session_id,)).fetchone()
         if row is None:

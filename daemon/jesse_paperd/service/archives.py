@@ -142,8 +142,8 @@ def unpack(layout: Layout, path: Path) -> Unpacked:
     """Read an archive and check all that is in it; its candles are kept in the home from here on.
 
     Raises:
-        PaperError: `invalid_argument` where it is no archive, damaged or not to be trusted; `storage_failed` where it
-            cannot be read or there is no room for it.
+        PaperError: `invalid_argument` where it is not an archive, damaged or not to be trusted; `storage_failed` where
+            it cannot be read or there is no room for it.
     """
     folder = tempfile.TemporaryDirectory(dir=layout.archives, prefix=".")
     beside = Layout(Path(folder.name))
@@ -161,7 +161,7 @@ def unpack(layout: Layout, path: Path) -> Unpacked:
         if isinstance(error, _DAMAGE):
             raise PaperError(
                 "invalid_argument",
-                f"path: {path} is no archive of a session, or it is damaged: {error}",
+                f"path: {path} is not an archive of a session, or it is damaged: {error}",
                 "jesse-paper archive makes them; an earlier copy of it may be whole",
             ) from error
         if isinstance(error, OSError):
@@ -172,7 +172,7 @@ def unpack(layout: Layout, path: Path) -> Unpacked:
 
 
 class _Untrusted(Exception):
-    """What is in an archive is not what an archive has."""
+    """An archive holds something that an archive never holds."""
 
 
 _DAMAGE = (
@@ -182,7 +182,7 @@ _DAMAGE = (
 
 
 class _Measured(gzip.GzipFile):
-    """What an archive is packed in. A header that wants to be megabytes long is none of ours."""
+    """The archive's gzip stream, with bounded reads: our headers are never megabytes long."""
 
     def read(self, size: int | None = -1) -> bytes:
         if size is None or not 0 <= size <= _LONGEST_READ:
@@ -191,14 +191,14 @@ class _Measured(gzip.GzipFile):
 
 
 def _opened(path: Path) -> IO[bytes]:
-    """An archive that only this user, or root, can have written: the strategy in it will be run.
+    """Open an archive, refusing one that others could have written: the strategy in it will be run.
 
     Raises:
         PaperError: `invalid_argument`.
     """
     if not path.is_absolute():
         raise PaperError("invalid_argument", f"path: {path} is relative; the daemon's working directory is another one")
-    # What is no regular file must not hold this up: opening a named pipe waits for its writer.
+    # Opening a named pipe would wait for its writer: only regular files are opened.
     try:
         file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
     except OSError as error:
@@ -206,7 +206,7 @@ def _opened(path: Path) -> IO[bytes]:
     status = os.fstat(file.fileno())
     wrong = ""
     if not stat.S_ISREG(status.st_mode):
-        wrong = "is no regular file"
+        wrong = "is not a regular file"
     elif status.st_uid not in (os.geteuid(), 0) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         wrong = "belongs to another user, or others may write it; it holds a strategy, which runs as the daemon's user"
     if wrong:
@@ -229,13 +229,13 @@ def _extract(file: IO[bytes], sessions: Path, room: int) -> None:
                 raise _Untrusted(f"{member.name[:100]!r} lies outside of one session's folder")
             inside = "/".join(parts[1:])
             if ".." in parts or member.name != "/".join(parts):
-                raise _Untrusted(f"{member.name[:100]!r} is no plain path")
+                raise _Untrusted(f"{member.name[:100]!r} is not a plain path")
             if member.isdir():
                 continue
             if not member.isreg() or member.issparse() or member.size < 0:
-                raise _Untrusted(f"{member.name[:100]!r} is no regular file")
+                raise _Untrusted(f"{member.name[:100]!r} is not a regular file")
             if not _MEMBER.fullmatch(inside) or inside in seen:
-                raise _Untrusted(f"{member.name[:100]!r} is no file of an archive, or it is there twice")
+                raise _Untrusted(f"{member.name[:100]!r} is not a file of an archive, or it is there twice")
             seen.add(inside)
             room -= member.size
             if len(seen) > _MOST_FILES:
@@ -297,7 +297,7 @@ def _record(root: Path) -> Record:
 
 
 def _check_journal(path: Path) -> None:
-    """Bring a journal up to date, and see that it is one and nothing else: no triggers, no views."""
+    """Migrate a journal, and check that it has a journal's tables and nothing else: no triggers, no views."""
     try:
         Journal(path).close()
         with tempfile.TemporaryDirectory() as folder:
@@ -311,7 +311,7 @@ def _check_journal(path: Path) -> None:
 
 
 def _check_answers(beside: Layout, record: Record) -> None:
-    """See that what is most asked of a session can be answered: one that cannot would spoil every list it is in."""
+    """Check that the session can be listed: one that cannot would break every list it is in."""
     data, view = SessionData(beside), ProcessView()
     try:
         msgspec.json.encode((row(data, record, view), status(data, record, view, None)))

@@ -50,7 +50,7 @@ class Capacity:
 
     @contextlib.contextmanager
     def arrival(self) -> Iterator[None]:
-        """Meanwhile there may be candles of a session that has no record yet: nothing sweeps them away."""
+        """While this is held, no candles are swept: some may belong to a session that has no record yet."""
         self._arriving += 1
         try:
             yield

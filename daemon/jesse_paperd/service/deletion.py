@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 async def delete_session(parts: Parts, session_id: str, request: tuple[str, wire.Operation] | None) -> wire.Deleted:
-    """Delete a session, from within its line.
+    """Delete a session. The caller is in the session's line (service/serial.py).
 
     Raises:
         PaperError: `conflict` while it runs or is being stopped.

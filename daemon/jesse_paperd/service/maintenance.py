@@ -52,7 +52,7 @@ def sweep_candle_files(layout: Layout, records: list[Record]) -> None:
 
 
 class Retention:
-    """Which sessions have been ended for long enough to go.
+    """Decides which sessions ended long enough ago to be deleted.
 
     The ages are by the wall clock, which someone may set forward by mistake: so what has expired is due only once it
     has been so for a day by the monotonic clock, and there is a day in which to set it right.

@@ -60,7 +60,7 @@ class SessionManager:
         self._runs: dict[str, Supervision] = {}
 
     def reconcile(self) -> None:
-        """Make what runs what should run. Returns at once; adopting and starting go on by themselves."""
+        """Bring the running processes in line with the registry. Adopting and starting go on in the background."""
         self._tidy()
         began = time.monotonic()
         for record in self._registry.unended():
@@ -111,7 +111,7 @@ class SessionManager:
             pause = min(0.05, pause * 1.2)
 
     async def stop(self, session_id: str) -> None:
-        """See a session that the registry wants stopped to its end: ask, SIGTERM, SIGKILL, each with its budget.
+        """Stop a session that the registry wants stopped: ask, then SIGTERM, then SIGKILL, each with a time limit.
 
         Only a process that shows no sign of life is signalled. One that does is replaying what it must know before it
         can end: killing it would only make it begin anew.
@@ -148,7 +148,7 @@ class SessionManager:
         self._launcher.wake(session_id)
 
     def keep_intents(self) -> None:
-        """Keep in the registry from when on each intent counts, as far as the sessions have taken them by now."""
+        """Record in the registry the time from which each intent counts, for those that sessions have taken."""
         try:
             for session_id in self._registry.with_untaken_intents():
                 if changes := self._data.leverage_changes(session_id):
@@ -157,13 +157,13 @@ class SessionManager:
             log.exception("it could not be kept from when on intents count")
 
     async def keep_intents_for_ever(self) -> None:
-        """Do so at intervals: a session takes an intent when it can. Does not return."""
+        """Call `keep_intents` at intervals, since a session takes an intent when it can. Does not return."""
         while True:
             self.keep_intents()
             await asyncio.sleep(_INTENTS_SECONDS)
 
     def abandon(self, session_id: str) -> None:
-        """Stop trying to start a session that has no process; whoever waits for its end need not any more."""
+        """Stop trying to start a session that has no process, and release whoever waits for its end."""
         run = self._runs.get(session_id)
         if run is not None:
             run.cancel()
@@ -199,7 +199,7 @@ class SessionManager:
     def insert(
         self, files: SessionFiles, record: Record, changes: list[LeverageChange], request: tuple[str, Operation]
     ) -> None:
-        """Take in a session whose files lie elsewhere in the home, and that there is none of. The inverse of `remove`.
+        """Add a session whose files lie elsewhere in the home. No session of its id may exist. The inverse of `remove`.
 
         Raises:
             PaperError: `storage_failed`; then nothing is taken in.
@@ -239,7 +239,7 @@ class SessionManager:
         self._feed.leave(session_id)
 
     def _tidy(self) -> None:
-        """Finish what an earlier daemon was cut off at: removals, starts, archives, upgrades of ended journals."""
+        """Finish what an earlier daemon left half-done: removals, starts, archives, migrations of ended journals."""
         records = {record.session_id: record for record in self._registry.all()}
         for folder in self._layout.archives.glob(".*"):
             shutil.rmtree(folder, ignore_errors=True)

@@ -42,7 +42,7 @@ def keep_replay(config: Config, layout: Layout, market: str, feed: str, symbols:
         market: Jesse's name of the exchange.
 
     Raises:
-        PaperError: `invalid_argument` when `feed` is no feed, `candles_invalid` when there are no such candles,
+        PaperError: `invalid_argument` when `feed` is not a feed, `candles_invalid` when there are no such candles,
             `feed_unavailable` when the database cannot be reached.
     """
     if not names_no_file(feed):
@@ -97,7 +97,7 @@ def _span(feed: str, span: str) -> tuple[int, int]:
     first, dots, end = span.partition("..")
     try:
         if not dots:
-            raise ValueError(f"{span!r} is no FROM..TO")
+            raise ValueError(f"{span!r} is not FROM..TO")
         since, upto = (to_ms(first) if first else 0), (to_ms(end) if end else _END_OF_TIME)
         if since >= upto:
             raise ValueError(f"{first} is not before {end}")
@@ -138,7 +138,7 @@ def replay_files(feed: str, symbols: tuple[str, ...]) -> dict[str, Path]:
         problem = (
             f"no candle file for {', '.join(missing)}"
             if missing
-            else f"{', '.join(unknown)} is no symbol of the session"
+            else f"{', '.join(unknown)} is not a symbol of the session"
         )
         raise PaperError("invalid_argument", f"feed: {problem}", f"name a file for each symbol: replay:{example}")
     paths = {}

@@ -31,7 +31,7 @@ class Requests:
         self._under_way: dict[str, tuple[Operation, asyncio.Task[Answer]]] = {}
 
     async def once(self, request_id: str, body: Operation, do: Callable[[], Awaitable[Answer]]) -> Answer:
-        """The answer to a request, which is done unless it was before.
+        """Do a request unless it was done before; the answer.
 
         It is done to its end, whether or not anybody still waits for the answer.
 
@@ -73,7 +73,7 @@ class Requests:
 
 
 class Lines:
-    """One line a session, in which its changes wait for each other, first come first served.
+    """A queue for each session, in which its changes wait for each other, first come first served.
 
     A place in it is held to look and to act, never to wait for a process: a stop need not wait for a slow start.
     """
@@ -84,7 +84,7 @@ class Lines:
 
     @contextlib.asynccontextmanager
     async def of(self, session_id: str) -> AsyncIterator[None]:
-        """Alone with a session."""
+        """Hold a session's place in its line."""
         lock = self._locks.setdefault(session_id, asyncio.Lock())
         async with lock:
             yield

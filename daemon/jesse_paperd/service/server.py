@@ -112,7 +112,7 @@ class Server:
             file.chmod(0o600)
 
     def _authenticate(self, config: Config) -> None:
-        """CURVE with a fixed list of clients: without a listed key nobody gets a word in."""
+        """Set up CURVE with a fixed list of client keys; connections with other keys are refused."""
         allowed = {key.encode() for key in config.curve_clients}
 
         class Listed:

@@ -22,7 +22,7 @@ def span_of(since: str | None, until: str | None) -> tuple[int | None, int | Non
     """Both ends of a span of time in milliseconds.
 
     Raises:
-        PaperError: `invalid_argument` when one is no time, or when it ends before it begins.
+        PaperError: `invalid_argument` when one is not a time, or when it ends before it begins.
     """
     begin, end = time_of("since", since), time_of("until", until)
     if begin is not None and end is not None and begin > end:

@@ -48,7 +48,7 @@ class Waits:
         self._ending.set()
 
     async def wait(self, body: wire.PaperWait) -> wire.Waited:
-        """Wait as asked, never longer than that, but for one look at the sessions.
+        """Wait as asked, and no longer, except for one look at the sessions.
 
         Raises:
             PaperError: `session_not_found`, `invalid_argument`; `shutting_down`, after which it can be asked again.
@@ -102,7 +102,7 @@ class Waits:
         return wire.Waited(reached=reached, sessions=rows or [], reached_by=there, ended_without=without, hint=hint)
 
     async def _within(self, deadline: float, work: Awaitable[Result]) -> Result | None:
-        """What the work gives, or None when that takes too long; then it goes on unseen."""
+        """The result of the work, or None when it takes too long; the work is then abandoned."""
         task = asyncio.ensure_future(work)
         ending = asyncio.ensure_future(self._ending.wait())
         try:

@@ -15,7 +15,7 @@ from jesse_paperd.records.journal import EquityRun, Facts, JournalReader, OrderR
 
 
 class Continuation:
-    """Watches a replay, and afterwards renumbers what the engine says."""
+    """Watches a replay, and afterwards renumbers the engine's facts to follow the journal's."""
 
     def __init__(self) -> None:
         self._last_order = 0
@@ -27,7 +27,7 @@ class Continuation:
         self._order_shift = self._trade_shift = self._cursor = 0
 
     def watch(self, facts: Facts) -> None:
-        """Take note of what the replay has done."""
+        """Note the facts of the replay."""
         for order in facts.orders:
             self._last_order = max(self._last_order, order.seq)
             if order.status == "ACTIVE":
@@ -45,7 +45,7 @@ class Continuation:
         self._positions = self._positions if facts.positions is None else facts.positions
 
     def begin(self, reader: JournalReader, cursor: int) -> Facts | None:
-        """How the journal is brought to where the engine is; None when the engine can write on as it is.
+        """The facts that bring the journal to the engine's state; None when the engine can simply go on writing.
 
         Args:
             cursor: the close of the last consumed candle, in milliseconds.
@@ -66,7 +66,7 @@ class Continuation:
         return Facts(orders=[*withdrawn, *map(self._order, theirs)], positions=self._positions)
 
     def apply(self, facts: Facts) -> Facts:
-        """The same facts, numbered after those of the journal."""
+        """The facts, renumbered to follow those of the journal."""
         facts.orders = [self._order(order) for order in facts.orders]
         facts.trades = [self._trade(trade) for trade in facts.trades]
         facts.equity = [after for run in facts.equity if (after := self._after_cursor(run)) is not None]
@@ -83,7 +83,7 @@ class Continuation:
         return msgspec.structs.replace(trade, n=n, trade_id=trade_id(n), order_ids=msgspec.json.encode(orders).decode())
 
     def _after_cursor(self, run: EquityRun) -> EquityRun | None:
-        """What a run of samples has after the cursor, if anything: up to there the journal's samples stand."""
+        """The part of a run after the cursor, if any; up to the cursor the journal's own samples stand."""
         if run.first_at > self._cursor:
             return run
         known = self._growing.samples if self._growing is not None and run.first_at == self._growing.first_at else 0

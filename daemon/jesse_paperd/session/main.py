@@ -37,8 +37,7 @@ def main(arguments: dict[str, Any]) -> int:
     """Run a session's process; the exit status.
 
     Args:
-        arguments: `home`, `session_id`, and `predecessor`: how the session's last process ended, if that was no good
-            end.
+        arguments: `home`, `session_id`, and `predecessor`: how the session's last process ended, if not well.
     """
     faulthandler.enable(2)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)

@@ -72,7 +72,7 @@ class Surroundings(NamedTuple):
         intents: what is asked of it.
         lease: held by this process; it shows the signs of life.
         doorbell: rung when there may be something new.
-        predecessor: how the session's last process ended, where that is known and was no good end.
+        predecessor: how the session's last process ended, where that is known and it did not end well.
         on_progress: told after each commit.
     """
 
@@ -215,7 +215,7 @@ class Session:
                 raise Left
 
     def _upgraded(self) -> dict[str, object]:
-        """What has another version than when the session was started: then that may be why a replay differs."""
+        """Versions that changed since the session was started, which may be why a replay differs."""
         then, now = self._spec.versions, versions_here()
         return {} if then == now else {"versions": {"then": then, "now": now}}
 
@@ -252,7 +252,7 @@ class Session:
                 self._around.on_progress(self._engine.progress, self._candles.total())
 
     def _change_leverage(self) -> int:
-        """Take the leverages that were asked for; the market time before which the next is not to be taken.
+        """Take the leverages that were asked for. Returns the market time from which the next one counts.
 
         An intent counts from the candle at which it was first taken. One that was never taken counts from now on; one
         that was, by a process whose journal is lost, from the same candle as then.

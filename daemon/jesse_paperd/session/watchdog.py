@@ -58,7 +58,7 @@ class Watchdog:
         self._exhausted = False
 
     def start(self) -> None:
-        """Have the kernel's signals come here."""
+        """Install the signal handlers."""
         signal.signal(signal.SIGXCPU, self._on_cpu_limit)
         if self._candle_seconds > 0:
             signal.signal(signal.SIGALRM, self._on_alarm)
@@ -94,7 +94,7 @@ class Watchdog:
             raise CandleTimeout(_EXHAUSTED)
 
     def _on_alarm(self, _signal: int, _frame: FrameType | None) -> None:
-        """At intervals: raise in the strategy's code when it has been at one candle for too long."""
+        """Called at intervals: raise in the strategy's code when it has spent too long on one candle."""
         if self._busy is None:
             return
         since, candle = self._busy

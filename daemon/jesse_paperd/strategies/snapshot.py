@@ -72,8 +72,8 @@ def take_snapshot(project: Path, name: str, target: Path) -> str:
     Everything is looked at before anything is copied.
 
     Raises:
-        PaperError: `strategy_not_found`; `strategy_failed` when a file cannot be read, is no regular file or no Python,
-            or when it is too much; `invalid_argument` for the project's settings; `storage_failed`.
+        PaperError: `strategy_not_found`; `strategy_failed` when a file cannot be read, is not a regular file or not
+            Python, or when it is too much; `invalid_argument` for the project's settings; `storage_failed`.
     """
     find(project, name)
     selection = _Selection(project, name)

@@ -40,7 +40,7 @@ def error_object(error: PaperError) -> dict[str, str]:
 
 
 def fail(error: PaperError, as_json: bool) -> NoReturn:
-    """Say what was wrong, and end."""
+    """Print the error and exit."""
     if as_json:
         told = msgspec.json.encode({"error": error_object(error)}).decode()
     else:

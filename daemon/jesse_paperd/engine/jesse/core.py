@@ -191,12 +191,12 @@ def begin_balance(started_at: int) -> None:
 
 
 def fill_orders(candle: Rows, exchange: str, symbol: str, previous_close: float | None) -> None:
-    """Let a visible minute's prices act: orders jumped over by its open, orders within it, the liquidation."""
+    """Apply a minute's prices: fill the orders that its open jumped over, then those within it, then liquidate."""
     backtest_mode._simulate_price_change_effect(candle, exchange, symbol, previous_close=previous_close)
 
 
 class BucketReads:
-    """Spares Jesse rebuilding the forming candle at every read of a larger timeframe.
+    """Caches the forming candle, which Jesse would rebuild at every read of a larger timeframe.
 
     Jesse aggregates the bucket's minutes anew on each `self.candles`, and stores the result over the last time's. With
     the same last minute and the same last candle in the store, that changes nothing: then the store is the answer.

@@ -33,7 +33,7 @@ def handles(operation: type[Question[A] | Mutation[A]]) -> Callable[[_Handler[Op
 
 
 def check_all_are_handled() -> None:
-    """Refuse to go on without a handler for each operation.
+    """Check that every operation has a handler.
 
     Raises:
         TypeError: an operation has none.

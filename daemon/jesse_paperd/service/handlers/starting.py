@@ -76,7 +76,7 @@ async def _add(
 
 
 def _refuse_what_never_ran(parts: Parts, session_id: str) -> None:
-    """A session that could not even begin is no session: say why and leave nothing."""
+    """Remove a session that could not even begin, and say why."""
     files = parts.layout.session(session_id)
     outcome, progress = parts.data.outcome(session_id), parts.data.progress(session_id)
     run = parts.manager.run_of(session_id)

@@ -48,7 +48,7 @@ async def restore(parts: Parts, body: wire.PaperRestoreSession, request_id: str)
 
 
 def _bring_back(parts: Parts, unpacked: archives.Unpacked, request_id: str, body: wire.PaperRestoreSession) -> None:
-    """Put what was unpacked in its place, whole: cut off at any moment, it is there or it is not.
+    """Move the unpacked session into place atomically: after a crash it is either there or not.
 
     Raises:
         PaperError: `conflict`, `too_many_sessions`, `storage_failed`.
