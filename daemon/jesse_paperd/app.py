@@ -40,7 +40,7 @@ from jesse_paperd.service.parts import Parts
 from jesse_paperd.service.serial import Lines
 from jesse_paperd.service.server import Server
 from jesse_paperd.service.session_data import SessionData
-from jesse_paperd.service.verification import Verifier
+from jesse_paperd.service.verifier import Verifier
 from jesse_paperd.service.views.sessions import final as final_of
 from jesse_paperd.service.waiting import Waits
 from jesse_paperd.service.workers import Workers

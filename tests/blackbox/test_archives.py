@@ -236,7 +236,7 @@ def test_an_archive_that_is_not_what_one_is_leaves_nothing(
     before = seen(daemon)
     error = refused(daemon, rewritten(sound, tmp_path / "bad.tar.gz", HOSTILE[fault]))
     assert error.code == "invalid_argument", error
-    assert "no archive of a session, or it is damaged" in error.message
+    assert "not an archive of a session, or it is damaged" in error.message
     assert seen(daemon) == before
     assert not Path("/tmp/escaped").exists()
     assert daemon.call(wire.PaperListSessions(active_only=False)).total >= 0
@@ -275,8 +275,8 @@ def test_what_is_no_file_of_this_user_alone_is_refused(daemon: Daemon, sound: Pa
         ("relative.tar.gz", "relative"),
         (tmp_path / "nothing.tar.gz", "No such file"),
         (tmp_path, "a directory"),
-        (tmp_path / "pipe", "no regular file"),
-        ("/dev/zero", "no regular file"),
+        (tmp_path / "pipe", "not a regular file"),
+        ("/dev/zero", "not a regular file"),
         (shared, "others may write it"),
     ):
         error = refused(daemon, path)

@@ -117,7 +117,7 @@ def test_a_missing_candle_file_is_refused(faulty: Daemon) -> None:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("1733011260000,1,2,0.5,x,1", "no number"),
+        ("1733011260000,1,2,0.5,x,1", "not a number"),
         ("1733011260001,1,2,0.5,1,1", "whole minute"),
         ("1733011140000,1,2,0.5,1,1", "later"),
         ("1733011260000,1,2,0.5,3,1", "outside low and high"),

@@ -82,7 +82,7 @@ def promises_much(path: Path) -> None:
         (unreadable, "cannot be read"),
         (sparse, "at most 512 MiB"),
         (bomb, "unpacked, is too large: at most 512 MiB"),
-        (promises_much, "no whole NumPy file"),
+        (promises_much, "not a complete NumPy file"),
         (lambda path: path.symlink_to(path), "Too many levels"),
         (lambda path: path.write_bytes(b""), "the header must be"),
     ],
@@ -132,9 +132,9 @@ def array(path: Path) -> None:
         (csv(f"{HEADER}\n{ROW}\n{SECRET}\n"), "line 3 has 1 value instead of 6"),
         (csv(f"{HEADER}\n{SECRET * 1000}\n"), "line 2 has 1 value instead of 6"),
         (array, "an (n, 6) array of numbers"),
-        (lambda path: path.write_bytes(b"\x93NUMPY\x01\x00\x40\x00" + SECRET.encode() * 3), "no whole NumPy file"),
+        (lambda path: path.write_bytes(b"\x93NUMPY\x01\x00\x40\x00" + SECRET.encode() * 3), "not a complete NumPy file"),
         (lambda path: path.write_bytes(b"\x1f\x8b" + SECRET.encode()), "not a whole gzip file"),
-        (lambda path: path.write_bytes(b"PAR1" + SECRET.encode() + b"PAR1"), "no whole Parquet file"),
+        (lambda path: path.write_bytes(b"PAR1" + SECRET.encode() + b"PAR1"), "not a complete Parquet file"),
     ],
 )
 def test_an_error_quotes_nothing_of_a_file(

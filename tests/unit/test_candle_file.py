@@ -48,7 +48,7 @@ def test_what_is_written_is_read_again_bit_for_bit(
 @pytest.mark.parametrize(
     ("column", "value", "problem"),
     [
-        (0, START + 30_000, "no whole minute"),
+        (0, START + 30_000, "not a whole minute"),
         (0, START, "not later than"),
         (1, float("nan"), "not finite"),
         (3, 0.5, "outside low and high"),
@@ -78,7 +78,7 @@ def test_the_first_bad_row_is_named(tmp_path: Path, suffix: str, column: int, va
         (b"timestamp,open,high,low,close,volume\n1735689600000,1,2,1\n", "line 2 has 4 values"),
         (b"timestamp,open,high,low,close,volume\n1735689600000,1,2,1,x,0\n", "line 2 has a value that is not a number"),
         (gzip.compress(b"timestamp,open,high,low,close,volume\n" * 500)[:-9], "no.* whole gzip file"),
-        (b"\x93NUMPY\x01\x00 and no more", "no whole NumPy file"),
+        (b"\x93NUMPY\x01\x00 and no more", "not a complete NumPy file"),
         (b"PAR1 and no more", "Parquet"),
     ],
 )

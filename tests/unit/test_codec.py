@@ -74,7 +74,7 @@ def test_lenient_values_are_converted_in_requests(encode):
 @pytest.mark.parametrize(
     ("message", "code", "said"),
     [
-        ([], "invalid_request", "no object"),
+        ([], "invalid_request", "not an object"),
         ({}, "version_mismatch", "version"),
         ({"v": 2, "id": "1", "body": {"op": "ping"}}, "version_mismatch", "version 2"),
         ({"v": True, "id": "1", "body": {"op": "ping"}}, "version_mismatch", "version"),
@@ -137,7 +137,7 @@ def test_i11_any_frame_is_a_request_or_is_refused(frame: bytes):
 
 def test_a_reply_of_another_request_is_not_taken():
     frame = encode_reply("8", p.Sessions(sessions=[], total=0), json=False)
-    with pytest.raises(PaperError, match="no reply that this client understands"):
+    with pytest.raises(PaperError, match="not a reply that this client understands"):
         decode_reply(frame, "7")
 
 

@@ -11,7 +11,8 @@ from typing import TypeVar
 import pytest
 
 from jesse_paperd.feed.clock import VenueClock
-from jesse_paperd.feed.gate import IN_FLIGHT, PATIENCE, Failure, Gate, SourceError, backoff
+from jesse_paperd.feed.failures import Failure, RequestFailed, backoff
+from jesse_paperd.feed.gate import IN_FLIGHT, PATIENCE, Gate
 from jesse_paperd.feed.limits import LIMITS, SHARE
 from tests.fakes.event_loops import VirtualTimeLoop
 
@@ -47,7 +48,7 @@ class Exchange:
         await asyncio.sleep(self.takes)
         self.at_once -= 1
         if self.failure:
-            raise SourceError(self.failure, "failed", self.retry_after)
+            raise RequestFailed(self.failure, "failed", self.retry_after)
         return "answer"
 
 
@@ -95,7 +96,7 @@ def test_a_refusal_closes_the_gate_for_as_long_as_the_exchange_says(
 ) -> None:
     async def story() -> None:
         gate, exchange = Gate(600.0, now), Exchange(failure, told)
-        with pytest.raises(SourceError):
+        with pytest.raises(RequestFailed):
             await gate.request(1, exchange)
         refused_at = now()
         assert gate.condition == failure
@@ -114,7 +115,7 @@ def test_an_exchange_that_does_not_answer_is_asked_ever_less_often(failure: Fail
 
         async def market() -> None:
             while True:
-                with contextlib.suppress(SourceError):
+                with contextlib.suppress(RequestFailed):
                     await gate.request(1, exchange)
                 await asyncio.sleep(1)
 
@@ -138,13 +139,13 @@ def test_single_failures_and_nonsense_do_not_close_the_gate() -> None:
         for _ in range(20):
             for kind in ("timeout",) * (PATIENCE - 1):
                 exchange.failure = kind
-                with pytest.raises(SourceError):
+                with pytest.raises(RequestFailed):
                     await gate.request(1, exchange)
             exchange.failure = None
             await gate.request(1, exchange)
         exchange.failure = "malformed"
         for _ in range(20):
-            with pytest.raises(SourceError):
+            with pytest.raises(RequestFailed):
                 await gate.request(1, exchange)
         assert gate.condition == "up"
         assert gate.closed_for() == 0

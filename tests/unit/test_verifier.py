@@ -12,8 +12,8 @@ from jesse_paperd.core.layout import Layout
 from jesse_paperd.processes.fork_launcher import ForkLauncher
 from jesse_paperd.processes.zygote import Zygote
 from jesse_paperd.records.journal import Facts, Journal, Progress
-from jesse_paperd.service import verification
-from jesse_paperd.service.verification import Verifier
+from jesse_paperd.service import verifier as verifier_module
+from jesse_paperd.service.verifier import Verifier
 from tests.support.daemon import ROOT
 
 
@@ -59,7 +59,7 @@ def test_a_result_waits_for_whoever_asks_next_and_is_given_once(short_home: Path
 def test_a_result_of_long_ago_is_not_that_of_a_session_which_traded_on(
     short_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verification, "_FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(verifier_module, "_FRESH_SECONDS", 0.0)
 
     async def ask(verifier: Verifier, layout: Layout) -> list[int]:
         await left_alone(verifier)

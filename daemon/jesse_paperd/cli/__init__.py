@@ -27,7 +27,7 @@ from jesse_paperd.cli import (
     results,
     run_paper,
     screens,
-    service,
+    service_command,
     sessions,
     setup,
     starting,
@@ -72,7 +72,7 @@ SECTIONS: dict[str, list[click.Command]] = {
         diagnostics.ping,
         diagnostics.raw,
     ],
-    "Set-up": [setup.init, service.service, mcp.mcp, setup.keygen, completion.completion],
+    "Set-up": [setup.init, service_command.service, mcp.mcp, setup.keygen, completion.completion],
 }
 
 

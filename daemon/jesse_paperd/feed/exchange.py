@@ -23,7 +23,7 @@ import msgspec
 from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.feed.clock import VenueClock
 from jesse_paperd.feed.exchanges import Exchange
-from jesse_paperd.feed.gate import Failure, SourceError
+from jesse_paperd.feed.failures import Failure, RequestFailed
 from jesse_paperd.feed.settings import ExchangeSettings
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class CcxtSource:
         """ccxt's description of a pair, as JSON, and of those others that the exchange has.
 
         Raises:
-            SourceError: `unknown`, with the nearest pairs, when it does not have the first.
+            RequestFailed: `unknown`, with the nearest pairs, when it does not have the first.
         """
         markets = await self._ask(self._client.fetch_markets)
         listed = {market["symbol"]: market for market in markets if isinstance(market, dict)}
@@ -84,7 +84,7 @@ class CcxtSource:
             # ':' marks perpetuals and '-' a date of delivery: only the kind that is traded here is worth suggesting.
             alike = [name for name in listed if (":" in name) == (":" in wanted) and "-" not in name]
             near = [name.split(":")[0].replace("/", "-") for name in difflib.get_close_matches(wanted, alike, 3, 0.5)]
-            raise SourceError(
+            raise RequestFailed(
                 "unknown", f"has no pair {symbol}" + (f"; the nearest: {', '.join(near)}" if near else "")
             )
         found = {name: listed.get(self.exchange.ccxt_symbol(name)) for name in (symbol, *others)}
@@ -99,7 +99,7 @@ class CcxtSource:
             lambda: self._client.fetch_ohlcv(self.exchange.ccxt_symbol(symbol), "1m", since, limit, until)
         )
         if not isinstance(rows, list):
-            raise SourceError("malformed", "the reply is not a list of candles")
+            raise RequestFailed("malformed", "the reply is not a list of candles")
         return rows
 
     async def time(self) -> None:
@@ -107,7 +107,7 @@ class CcxtSource:
         sent = self._clock.local()
         theirs = await self._ask(self._client.fetch_time)
         if not isinstance(theirs, int) or theirs <= 0:
-            raise SourceError("malformed", "the reply holds no time")
+            raise RequestFailed("malformed", "the reply holds no time")
         self._clock.learn(sent, self._clock.local(), theirs)
 
     async def prices(self, symbols: list[str]) -> dict[str, tuple[float, int]]:
@@ -141,11 +141,11 @@ class CcxtSource:
             return await ask()
         except asyncio.CancelledError:
             raise
-        except SourceError:
+        except RequestFailed:
             raise
         except Exception as error:
             # ccxt's own errors, aiohttp's, and on a reply that makes no sense nearly any other.
-            raise SourceError(
+            raise RequestFailed(
                 _kind(error, response.status), _words(error, response.status), response.retry_after
             ) from error
 

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from jesse_paperd.core.minutes import MINUTE
+from jesse_paperd.feed.failures import RequestFailed, backoff
 from jesse_paperd.feed.finality import EQUAL_AFTER, Finality, Reply, examine
-from jesse_paperd.feed.gate import SourceError, backoff
 from jesse_paperd.feed.messages import CandleClosed, MarketCondition, MarketState
 from jesse_paperd.feed.venue import Venue
 
@@ -106,7 +106,7 @@ class Follower:
                 self._refused = False
                 due = await self._step(newest, await self._venue.time())
                 failures, self._trouble[newest] = 0, ""
-            except SourceError as error:
+            except RequestFailed as error:
                 failures += 1
                 self._refused = error.kind == "unknown"
                 self._trouble[newest] = f"{self._venue.exchange.name} {error.message}"

@@ -6,8 +6,9 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Literal, TypeVar
+from typing import TypeVar
 
+from jesse_paperd.feed.failures import RequestFailed, backoff
 from jesse_paperd.feed.messages import ExchangeCondition
 
 T = TypeVar("T")
@@ -20,33 +21,6 @@ PATIENCE = 3
 LIMITED_FOR = 60.0
 BANNED_FOR = 900.0
 LONGEST_REST = 60.0
-
-#: unreachable   refused, dropped, or not found
-#: timeout       no answer in time
-#: unavailable   it answered that it cannot (5xx)
-#: limited       it told us to ask less (429)
-#: banned        it refuses this address (418, 403, 451)
-#: malformed     the answer makes no sense
-#: unknown       it has no such pair
-#: rejected      it answered with another error
-Failure = Literal["unreachable", "timeout", "unavailable", "limited", "banned", "malformed", "unknown", "rejected"]
-
-
-class SourceError(Exception):
-    """A request that failed, by the kind of failure that decides what happens next."""
-
-    def __init__(self, kind: Failure, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.message = message
-        #: Seconds that the exchange told us to wait.
-        self.retry_after = retry_after
-
-
-def backoff(failures: int, longest: float, chance: random.Random) -> float:
-    """Seconds to wait after this many failures in a row: 1, 2, 4, … up to `longest`, each ± half, so that many who
-    failed together do not come back together."""
-    return min(longest, 2.0 ** min(failures - 1, 16)) * chance.uniform(0.5, 1.5)
 
 
 class Gate:
@@ -82,7 +56,7 @@ class Gate:
             reserve: weight to leave for more urgent requests.
 
         Raises:
-            SourceError: the request was let through and failed.
+            RequestFailed: the request was let through and failed.
         """
         while True:
             await self._admitted(weight, reserve)
@@ -95,7 +69,7 @@ class Gate:
                 rests = self._rests
                 try:
                     answer = await ask()
-                except SourceError as error:
+                except RequestFailed as error:
                     self._note(error, rests)
                     raise
                 if rests == self._rests:
@@ -132,7 +106,7 @@ class Gate:
         self._filled_at = now
         return self._tokens
 
-    def _note(self, error: SourceError, rests: int) -> None:
+    def _note(self, error: RequestFailed, rests: int) -> None:
         self.failures += 1
         if rests != self._rests or error.kind in ("malformed", "unknown", "rejected"):
             return  # the gate has closed since, or the exchange is there and the matter is the market's own
@@ -144,7 +118,7 @@ class Gate:
         if self._failures >= (PATIENCE if self._rests == 0 else 1):
             self._rest(backoff(self._rests + 1, LONGEST_REST, self._chance), error)
 
-    def _rest(self, seconds: float, error: SourceError) -> None:
+    def _rest(self, seconds: float, error: RequestFailed) -> None:
         self._rests += 1
         self._failures = 0
         self._closed_until = self._clock() + seconds

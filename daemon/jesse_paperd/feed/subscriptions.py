@@ -6,8 +6,8 @@ import asyncio
 import logging
 import random
 
+from jesse_paperd.feed.failures import RequestFailed, backoff
 from jesse_paperd.feed.follower import Follower
-from jesse_paperd.feed.gate import SourceError, backoff
 from jesse_paperd.feed.messages import Event, ExchangeState
 from jesse_paperd.feed.venue import Venue
 
@@ -87,7 +87,7 @@ class Subscriptions:
             try:
                 prices = await venue.prices(symbols)
                 failures = 0
-            except SourceError as error:
+            except RequestFailed as error:
                 failures += 1
                 log.info("%s: no last prices: it %s", venue.exchange.name, error.message)
                 continue

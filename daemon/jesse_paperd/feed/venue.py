@@ -17,7 +17,8 @@ from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.feed.clock import VenueClock
 from jesse_paperd.feed.exchange import CcxtSource
 from jesse_paperd.feed.exchanges import Exchange
-from jesse_paperd.feed.gate import Gate, SourceError, backoff
+from jesse_paperd.feed.failures import RequestFailed, backoff
+from jesse_paperd.feed.gate import Gate
 from jesse_paperd.feed.limits import Limits
 from jesse_paperd.feed.messages import CandleClosed, FeedProblem
 from jesse_paperd.feed.settings import ExchangeSettings
@@ -77,7 +78,7 @@ class Venue:
                     try:
                         await self.gate.request(self.limits.time, self._source.time)
                         self._time_failures = 0
-                    except SourceError as error:
+                    except RequestFailed as error:
                         self._time_failures += 1
                         self._time_not_before = loop_time + backoff(self._time_failures, 60, self._chance)
                         log.warning("%s: its clock cannot be measured: it %s", self.exchange.name, error.message)
@@ -87,7 +88,7 @@ class Venue:
         """Make a pair known to the client: from the store, or from the exchange's list of markets.
 
         Raises:
-            SourceError: `unknown` when the exchange does not have it; or the list could not be had.
+            RequestFailed: `unknown` when the exchange does not have it; or the list could not be had.
         """
         if symbol in self.found:
             return

@@ -14,7 +14,7 @@ from jesse_paperd.service.feed_process import FeedKeeper
 from jesse_paperd.service.manager import SessionManager
 from jesse_paperd.service.serial import Lines
 from jesse_paperd.service.session_data import SessionData
-from jesse_paperd.service.verification import Verifier
+from jesse_paperd.service.verifier import Verifier
 from jesse_paperd.service.waiting import Waits
 from jesse_paperd.service.workers import Workers
 
