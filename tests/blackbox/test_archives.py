@@ -96,6 +96,7 @@ def test_a_session_takes_a_leverage_in_another_home_though_it_has_taken_some_bef
         daemon.call(wire.PaperUpdateSession("levered", wire.SessionUpdates(leverage=leverage)))
     eventually("it has that", lambda: daemon.status("levered").leverage == 4)
     path = daemon.call(wire.PaperArchiveSession("levered")).path
+    daemon.stop_session("levered")
     with running_daemon() as other:
         other.call(wire.PaperRestoreSession(path))
         other.call(wire.PaperUpdateSession("levered", wire.SessionUpdates(leverage=5)))
