@@ -132,7 +132,7 @@ def array(path: Path) -> None:
         (csv(f"{HEADER}\n{ROW}\n{SECRET}\n"), "line 3 has 1 value instead of 6"),
         (csv(f"{HEADER}\n{SECRET * 1000}\n"), "line 2 has 1 value instead of 6"),
         (array, "an (n, 6) array of numbers"),
-        (lambda path: path.write_bytes(b"\x93NUMPY\x01\x00\x40\x00" + SECRET.encode() * 3), "not a complete NumPy file"),
+        (lambda path: path.write_bytes(b"\x93NUMPY\x01\x00\x40\x00" + SECRET.encode() * 3), "complete NumPy file"),
         (lambda path: path.write_bytes(b"\x1f\x8b" + SECRET.encode()), "not a whole gzip file"),
         (lambda path: path.write_bytes(b"PAR1" + SECRET.encode() + b"PAR1"), "not a complete Parquet file"),
     ],
