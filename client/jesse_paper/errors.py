@@ -26,6 +26,7 @@ ErrorCode = Literal[
     "engine_unavailable",
     "too_many_sessions",
     "storage_failed",
+    "damaged",
     "daemon_unreachable",
     "timeout",
     "shutting_down",
@@ -59,6 +60,7 @@ ERRORS: dict[ErrorCode, ErrorKind] = {
     "engine_unavailable": ErrorKind(False, 7, "the engine cannot start: Jesse is missing or of another version"),
     "too_many_sessions": ErrorKind(True, 7, "the limit of running sessions is reached"),
     "storage_failed": ErrorKind(True, 7, "the disk is full, read-only or damaged"),
+    "damaged": ErrorKind(False, 7, "what is stored of a session is not what was written"),
     # The way there and back.
     "daemon_unreachable": ErrorKind(True, 3, "no daemon answers on the endpoint; nothing was done"),
     "timeout": ErrorKind(True, 3, "the daemon did not answer in time; it may or may not have acted"),

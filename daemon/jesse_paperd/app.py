@@ -29,7 +29,8 @@ from jesse_paperd.processes.fork_launcher import ForkLauncher
 from jesse_paperd.processes.notify import Notifier
 from jesse_paperd.processes.zygote import Zygote
 from jesse_paperd.records.journal import Outcome
-from jesse_paperd.records.registry import Record, Registry, now_ms
+from jesse_paperd.records.record import Record, now_ms
+from jesse_paperd.records.recovery import open_registry
 from jesse_paperd.service.capacity import Capacity
 from jesse_paperd.service.deletion import retain
 from jesse_paperd.service.directory import Directory
@@ -141,21 +142,6 @@ def take_lock(layout: Layout) -> int:
     # Of one length, so that it is rewritten in place even on a full disk.
     os.pwrite(descriptor, f"{os.getpid():<31}\n".encode(), 0)
     return descriptor
-
-
-def open_registry(layout: Layout) -> Registry:
-    """The registry, made when the home is new.
-
-    Raises:
-        PaperError: `storage_failed` when it cannot be opened, or is missing while there are sessions.
-    """
-    if not layout.registry.exists() and any(layout.sessions.glob("*/journal.sqlite")):
-        raise PaperError(
-            "storage_failed",
-            f"{layout.registry} is gone, though there are sessions in {layout.sessions}",
-            "restore it from a backup; or move the sessions away to begin anew",
-        )
-    return Registry(layout.registry)
 
 
 def allow_descriptors() -> None:

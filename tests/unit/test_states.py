@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, get_args
 
 from jesse_paper.protocol import ENDED, SessionState
 from jesse_paperd.records.journal import Outcome, Progress
-from jesse_paperd.records.registry import Record
+from jesse_paperd.records.record import Record
 from jesse_paperd.records.spec import SessionSpec
 from jesse_paperd.service.states import TRANSITIONS, state_of
 

@@ -56,6 +56,11 @@ class SessionFiles:
         return self.root / "log"
 
     @property
+    def record(self) -> Path:
+        """A copy of the session's row of the registry."""
+        return self.root / "record.json"
+
+    @property
     def doorbell(self) -> Path:
         return self.root / "doorbell"
 

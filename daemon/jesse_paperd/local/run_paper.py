@@ -29,7 +29,8 @@ from jesse_paperd.core.layout import Layout
 from jesse_paperd.feed.messages import FeedProblem, MarketState, Subscription, SubscriptionList, decode_event, encode
 from jesse_paperd.feed.settings import settings_of
 from jesse_paperd.records.journal import JournalReader, Outcome, Progress
-from jesse_paperd.records.registry import LeverageIntent, Record
+from jesse_paperd.records.record import Record
+from jesse_paperd.records.registry import LeverageIntent
 from jesse_paperd.records.spec import SessionSpec
 from jesse_paperd.service.feed_process import FeedKeeper
 from jesse_paperd.service.preparation import prepare

@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sqlite3
-import time
+import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -22,7 +22,9 @@ from jesse_paper.errors import PaperError
 from jesse_paper.protocol import Answer, Operation, Reply
 from jesse_paperd.core.minutes import DAY
 from jesse_paperd.core.sqlite import open_reader, open_writer, transaction
+from jesse_paperd.records.copies import Copies
 from jesse_paperd.records.journal import LeverageChange
+from jesse_paperd.records.record import ProcessEnd, Record, damaged, now_ms
 from jesse_paperd.records.spec import SessionSpec
 
 _PROCESS_ENDS = """
@@ -41,9 +43,16 @@ CREATE INDEX process_ends_by_session ON process_ends (session_id, seq);
 #: An intent counts from a candle on, which is kept so that a session whose journal is lost comes to the same again.
 _INTENTS_COUNT_FROM = "ALTER TABLE intents ADD COLUMN at INTEGER;"
 
-VERSION = 3
+#: A row's checksum finds a flipped bit, its revision an older copy; `stop_at` lets a repaired session end where it had.
+_ROWS_ARE_SEALED = """
+ALTER TABLE sessions ADD COLUMN stop_at INTEGER;
+ALTER TABLE sessions ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN checksum INTEGER;
+"""
+
+VERSION = 4
 #: Version → the SQL that makes the next one of it. `SCHEMA` is always the newest.
-MIGRATIONS: dict[int, str] = {1: _PROCESS_ENDS, 2: _INTENTS_COUNT_FROM}
+MIGRATIONS: dict[int, str] = {1: _PROCESS_ENDS, 2: _INTENTS_COUNT_FROM, 3: _ROWS_ARE_SEALED}
 
 SCHEMA = (
     """
@@ -56,7 +65,10 @@ CREATE TABLE sessions (
     notes      TEXT,
     failure    TEXT,                    -- why the daemon gave up on it
     ended_at   INTEGER,                 -- wall clock, once it ended
-    final      TEXT                     -- JSON of the reply to paper_stop, once it ended
+    final      TEXT,                    -- JSON of the reply to paper_stop, once it ended
+    stop_at    INTEGER,                 -- market time at which it is to end; NULL: as things come
+    revision   INTEGER NOT NULL DEFAULT 0,  -- how often this row was written
+    checksum   INTEGER                  -- CRC-32 of all before it; NULL: of a version that kept none
 );
 CREATE INDEX sessions_by_age ON sessions (created_at);
 CREATE TABLE intents (                  -- changes asked of a running session, in order
@@ -87,58 +99,56 @@ REQUESTS_KEPT = 1000
 ENDS_KEPT = 20
 
 
-@dataclass(frozen=True)
-class Record:
-    """A row of `sessions`."""
-
-    spec: SessionSpec
-    arguments: str
-    created_at: int
-    desired: str
-    notes: str | None
-    failure: str | None
-    ended_at: int | None
-    final: str | None
-
-    @property
-    def session_id(self) -> str:
-        return self.spec.session_id
-
-
-@dataclass(frozen=True)
-class ProcessEnd:
-    """How a session's process ended that had not ended its session. `at` is wall-clock milliseconds.
-
-    `status` is the exit status, or the signal as a negative number; None where it is not known. `code` is that of the
-    error which it left as its last word, or empty.
-    """
-
-    at: int
-    pid: int
-    status: int | None
-    code: str
-    reason: str
-
-
 # The columns of a table are the fields of its row.
 _RECORD, _END = (tuple(each.name for each in fields(row)) for row in (Record, ProcessEnd))
 _COLUMNS = ", ".join(_RECORD)
 
 
-def _record(row: tuple[str, str, int, str, str | None, str | None, int | None, str | None]) -> Record:
-    return Record(msgspec.json.decode(row[0], type=SessionSpec), *row[1:])
+ROW = f"SELECT session_id, {_COLUMNS}, revision, checksum FROM sessions"
 
 
-def now_ms() -> int:
-    """The wall clock in milliseconds UTC."""
-    return time.time_ns() // 1_000_000
+class DamagedRow(Exception):
+    """A row of the registry is not what was written."""
+
+
+def record_of(row: tuple[Any, ...]) -> Record:
+    """The record in a row of `ROW`.
+
+    Raises:
+        DamagedRow: saying what is wrong with it.
+    """
+    session_id, spec, *values = row[:-2]
+    if row[-1] is not None and row[-1] != _checksum(row[:-1]):
+        raise DamagedRow(f"the registry's row of session {session_id!r} is damaged: its checksum is another")
+    try:
+        record = Record(msgspec.json.decode(spec, type=SessionSpec), *values)
+    except (msgspec.MsgspecError, UnicodeError, TypeError) as error:
+        raise DamagedRow(f"the registry's row of session {session_id!r} is damaged: {error}") from error
+    if record.session_id != session_id:
+        raise DamagedRow(f"the registry's row of session {session_id!r} is damaged: its spec has another id")
+    return record
+
+
+def _checksum(row: tuple[Any, ...]) -> int:
+    return zlib.crc32(repr(row).encode(errors="backslashreplace"))
+
+
+def _lenient(raw: bytes) -> str:
+    return raw.decode(errors="surrogateescape")
 
 
 class Registry:
     """The writing side, held by the daemon alone."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, copies: Copies | None = None) -> None:
+        self._copies = copies
         self._db = open_writer(path, SCHEMA, VERSION, MIGRATIONS)
+        # A flipped bit in a text is the checksum's to find; it should not keep a whole table from being read.
+        self._db.text_factory = _lenient
+        #: Sessions whose row cannot be read, each with the reason, as of the last `all`.
+        self.damaged: dict[str, str] = {}
+        #: What was wrong with it when it was opened, for the daemon's health.
+        self.notes: list[str] = []
         # Intent is worth a power cut's safety: a start is acknowledged only when it is on the disk.
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute("PRAGMA foreign_keys=1")
@@ -161,6 +171,18 @@ class Registry:
                 "storage_failed", f"the registry cannot be written: {error}", "see to the disk of the daemon's home"
             ) from error
 
+    @contextlib.contextmanager
+    def _changing(self, session_id: str) -> Iterator[sqlite3.Connection]:
+        """A change of a session's row, which is sealed with it; its copy follows."""
+        with self._transaction() as db:
+            yield db
+            db.execute("UPDATE sessions SET revision = revision + 1 WHERE session_id = ?", (session_id,))
+            row = db.execute(f"{ROW} WHERE session_id = ?", (session_id,)).fetchone()
+            if row is not None:
+                db.execute("UPDATE sessions SET checksum = ? WHERE session_id = ?", (_checksum(row[:-1]), session_id))
+        if row is not None and self._copies is not None:
+            self._copies.write(record_of((*row[:-1], None)), row[-2])
+
     # Requests
 
     def reply_to(self, request_id: str, body: Operation) -> Reply | None:
@@ -170,7 +192,9 @@ class Registry:
             PaperError: `request_id_reused` when the id came with another body.
         """
         known = self._request(request_id, body)
-        return msgspec.msgpack.decode(known[0], type=Reply) if known is not None and known[0] is not None else None
+        with contextlib.suppress(msgspec.MsgspecError):  # a damaged one is as good as none: its effect is still found
+            return msgspec.msgpack.decode(known[0], type=Reply) if known is not None and known[0] is not None else None
+        return None
 
     def answer(self, request_id: str, body: Operation, reply: Answer) -> None:
         """Keep the reply of a request, unless that very one was kept together with its effect."""
@@ -210,7 +234,7 @@ class Registry:
 
     def add(self, spec: SessionSpec, arguments: str, notes: str | None, request_id: str, body: Operation) -> None:
         """A session that is meant to run."""
-        with self._transaction():
+        with self._changing(spec.session_id):
             self._db.execute(
                 "INSERT INTO sessions (session_id, spec, arguments, created_at, desired, notes) "
                 "VALUES (?, ?, ?, ?, 'running', ?)",
@@ -225,7 +249,7 @@ class Registry:
             changes: the leverages that it has taken. Later intents are numbered after theirs, or they would pass for
                 taken.
         """
-        with self._transaction():
+        with self._changing(record.session_id):
             self._db.execute(
                 f"INSERT INTO sessions (session_id, {_COLUMNS}) VALUES (?{', ?' * len(_RECORD)})",
                 (record.session_id, *({**vars(record), "spec": msgspec.json.encode(record.spec).decode()}).values()),
@@ -251,7 +275,7 @@ class Registry:
 
     def want_stopped(self, session_id: str, request_id: str, body: Operation) -> None:
         """A session that is meant to end."""
-        with self._transaction():
+        with self._changing(session_id):
             self._db.execute("UPDATE sessions SET desired = 'stopped' WHERE session_id = ?", (session_id,))
             self._mark(request_id, body, session_id)
 
@@ -265,7 +289,7 @@ class Registry:
         reply: Reply,
     ) -> None:
         """Change the notes, ask for a leverage, or both; None leaves a field as it is."""
-        with self._transaction():
+        with self._changing(session_id):
             if notes is not None:
                 self._db.execute("UPDATE sessions SET notes = ? WHERE session_id = ?", (notes, session_id))
             if leverage is not None:
@@ -291,7 +315,7 @@ class Registry:
 
     def revive(self, session_id: str, request_id: str, body: Operation) -> None:
         """A session that was given up is meant to run again."""
-        with self._transaction():
+        with self._changing(session_id):
             self._db.execute(
                 "UPDATE sessions SET failure = NULL, desired = 'running', ended_at = NULL, final = NULL"
                 " WHERE session_id = ?",
@@ -301,12 +325,12 @@ class Registry:
 
     def fail(self, session_id: str, reason: str) -> None:
         """The daemon gives up on a session."""
-        with self._transaction() as db:
+        with self._changing(session_id) as db:
             db.execute("UPDATE sessions SET failure = ? WHERE session_id = ?", (reason, session_id))
 
     def end(self, session_id: str, ended_at: int, final: str) -> None:
         """A session ended: its final answer, given again to every further stop."""
-        with self._transaction() as db:
+        with self._changing(session_id) as db:
             db.execute(
                 "UPDATE sessions SET desired = 'stopped', ended_at = ?, final = ? WHERE session_id = ?",
                 (ended_at, final, session_id),
@@ -335,13 +359,60 @@ class Registry:
         return [ProcessEnd(*row) for row in rows]
 
     def get(self, session_id: str) -> Record | None:
-        row = self._db.execute(f"SELECT {_COLUMNS} FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
-        return _record(row) if row else None
+        """A session's row, or None where there is none.
+
+        Raises:
+            PaperError: `damaged`.
+        """
+        row = self._db.execute(f"{ROW} WHERE session_id = ?", (session_id,)).fetchone()
+        try:
+            return record_of(row) if row else None
+        except DamagedRow as error:
+            raise damaged(str(error)) from error
 
     def all(self) -> list[Record]:
-        """Every session, newest first."""
-        rows = self._db.execute(f"SELECT {_COLUMNS} FROM sessions ORDER BY created_at DESC, rowid DESC")
-        return [_record(row) for row in rows]
+        """Every session whose row can be read, newest first; the others are in `damaged`."""
+        found: list[Record] = []
+        unreadable: dict[str, str] = {}
+        for row in self._db.execute(f"{ROW} ORDER BY created_at DESC, rowid DESC"):
+            try:
+                found.append(record_of(row))
+            except DamagedRow as error:
+                unreadable[str(row[0])] = str(error)
+        self.damaged = unreadable
+        return found
+
+    def write_copy(self, session_id: str) -> None:
+        """Write a session's copy again, once its folder is in its place."""
+        record = self.get(session_id)
+        if record is not None and self._copies is not None:
+            self._copies.write(record, self.revision_of(session_id))
+
+    def revision_of(self, session_id: str) -> int:
+        """How often a session's row was written; 0 where there is none."""
+        row = self._db.execute("SELECT revision FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def problem(self) -> str:
+        """What SQLite finds wrong with the file; empty: nothing."""
+        try:
+            found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            self.all()
+        except (sqlite3.Error, TypeError, ValueError) as error:
+            return str(error)
+        return "" if found == "ok" else str(found)
+
+    def adopt(self, record: Record) -> None:
+        """Take a session's row from its copy: in the place of a damaged or older one, or of one that is gone."""
+        values = {**vars(record), "spec": msgspec.json.encode(record.spec).decode()}
+        with self._changing(record.session_id) as db:
+            names = ("session_id", *_RECORD)
+            changes = ", ".join(f"{name} = excluded.{name}" for name in _RECORD)
+            db.execute(
+                f"INSERT INTO sessions ({', '.join(names)}) VALUES (?{', ?' * len(_RECORD)})"
+                f" ON CONFLICT (session_id) DO UPDATE SET {changes}",
+                (record.session_id, *values.values()),
+            )
 
     def latest_leverage(self, session_id: str) -> int | None:
         """The leverage asked for last, or None when none was."""
@@ -352,10 +423,7 @@ class Registry:
 
     def unended(self) -> list[Record]:
         """The sessions that have not ended and were not given up, oldest first."""
-        rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM sessions WHERE ended_at IS NULL AND failure IS NULL ORDER BY created_at, rowid"
-        )
-        return [_record(row) for row in rows]
+        return [record for record in reversed(self.all()) if record.ended_at is None and record.failure is None]
 
 
 class LeverageIntent(NamedTuple):
@@ -391,7 +459,10 @@ class RegistryIntents:
         row = self._db.execute("SELECT spec FROM sessions WHERE session_id = ?", (self._session_id,)).fetchone()
         if row is None:
             raise PaperError("session_not_found", f"the registry has no session {self._session_id!r}")
-        return msgspec.json.decode(row[0], type=SessionSpec)
+        try:
+            return msgspec.json.decode(row[0], type=SessionSpec)
+        except msgspec.MsgspecError as error:
+            raise damaged(f"the registry's row of session {self._session_id!r} is damaged: {error}") from error
 
     def wants_stop(self) -> bool:
         """Whether the session should end.

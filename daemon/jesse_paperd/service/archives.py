@@ -37,7 +37,7 @@ from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.core.sqlite import copy_database, open_reader
 from jesse_paperd.feed.exchanges import resolve
 from jesse_paperd.records.journal import VERSION, Journal, LeverageChange
-from jesse_paperd.records.registry import Record
+from jesse_paperd.records.record import Record
 from jesse_paperd.records.spec import SessionSpec, jesse_timeframe
 from jesse_paperd.service.process_view import ProcessView
 from jesse_paperd.service.session_data import SessionData

@@ -18,7 +18,12 @@ _MB = 1_000_000
 
 
 def daemon_health(
-    layout: Layout, launcher: SessionLauncher, feed: FeedKeeper, started_at: int, states: list[wire.SessionState]
+    layout: Layout,
+    launcher: SessionLauncher,
+    feed: FeedKeeper,
+    started_at: int,
+    rows: list[wire.SessionRow],
+    notes: list[str],
 ) -> wire.DaemonHealth:
     """The health as it is now. Walks the home directory, so it is for a worker thread."""
     free = shutil.disk_usage(layout.home).free / _MB
@@ -33,7 +38,9 @@ def daemon_health(
     ]
     if free < wire.LOW_DISK_MB:
         reasons.append(f"only {free:.0f} MB of disk are free at {layout.home}")
-    counts = Counter(states)
+    reasons += notes
+    reasons += [f"session {row.session_id} cannot be read: {row.error}" for row in rows if row.health == "unreadable"]
+    counts = Counter(row.status for row in rows)
     return wire.DaemonHealth(
         state="degraded" if reasons else "ok",
         version=jesse_paperd.__version__,

@@ -8,7 +8,7 @@ import time
 
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
-from jesse_paperd.records.registry import Record, now_ms
+from jesse_paperd.records.record import Record, now_ms
 from jesse_paperd.service.maintenance import Retention, bytes_in
 from jesse_paperd.service.parts import Parts
 

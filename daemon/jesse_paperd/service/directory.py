@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
 from jesse_paper.validation import did_you_mean
-from jesse_paperd.records.registry import Record, Registry
+from jesse_paperd.records.record import Record
+from jesse_paperd.records.registry import Registry
 from jesse_paperd.service.feed_process import FeedKeeper
 from jesse_paperd.service.manager import SessionManager
 from jesse_paperd.service.process_view import ProcessView
@@ -16,6 +18,8 @@ from jesse_paperd.service.session_data import SessionData
 from jesse_paperd.service.views import status
 from jesse_paperd.service.waiting import Standings
 from jesse_paperd.service.workers import Workers
+
+log = logging.getLogger(__name__)
 
 
 class Directory:
@@ -83,11 +87,24 @@ class Directory:
         """A line for each session."""
 
         def rows(listed: list[tuple[Record, ProcessView]]) -> list[wire.SessionRow]:
-            return [status.row(self._data, record, view) for record, view in listed]
+            return [self._row(record, view) for record, view in listed]
 
         # What was given up is told with the time of its last process's end.
         views = [self.full_view(r.session_id) if r.failure is not None else self.view(r.session_id) for r in records]
         return await self._workers.read(rows, list(zip(records, views, strict=True)))
+
+    def _row(self, record: Record, view: ProcessView) -> wire.SessionRow:
+        """A session's line, whatever its files hold: the others should not lack theirs for it."""
+        try:
+            return status.row(self._data, record, view)
+        except Exception as error:
+            log.exception("session %s cannot be listed", record.session_id)
+            told = error.message if isinstance(error, PaperError) else f"its files cannot be read: {error}"
+            return status.unreadable_row(record.session_id, told, record)
+
+    def damaged_rows(self) -> list[wire.SessionRow]:
+        """A line for each session whose row of the registry is damaged."""
+        return [status.unreadable_row(session_id, why) for session_id, why in self._registry.damaged.items()]
 
     async def rows_of(self, session_ids: list[str]) -> list[wire.SessionRow]:
         """A line for each of these sessions.

@@ -29,7 +29,7 @@ from jesse_paperd.feed.messages import (
     decode_event,
     encode,
 )
-from jesse_paperd.records.registry import now_ms
+from jesse_paperd.records.record import now_ms
 from jesse_paperd.records.spec import SessionSpec
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from pathlib import Path
 from jesse_paper import protocol as wire
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.core.minutes import DAY
-from jesse_paperd.records.registry import Record
+from jesse_paperd.records.record import Record
 
 _MB = 1_000_000
 _GRACE_SECONDS = 86_400.0

@@ -22,7 +22,8 @@ from jesse_paperd.core.sqlite import schema_version
 from jesse_paperd.processes.launcher import ProcessLives, SessionLauncher
 from jesse_paperd.records import journal
 from jesse_paperd.records.journal import Journal, LeverageChange
-from jesse_paperd.records.registry import Record, Registry
+from jesse_paperd.records.record import Record
+from jesse_paperd.records.registry import Registry
 from jesse_paperd.service.feed_process import FeedKeeper
 from jesse_paperd.service.session_data import SessionData
 from jesse_paperd.service.supervision import Conclude, Supervision
@@ -214,6 +215,7 @@ class SessionManager:
                 shutil.rmtree(removed, ignore_errors=True)
                 raise
             removed.rename(root)
+            self._registry.write_copy(record.session_id)
         except OSError as error:
             raise PaperError("storage_failed", f"{root} cannot be made: {error}") from error
 

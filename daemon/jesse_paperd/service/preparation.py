@@ -16,7 +16,7 @@ from jesse_paperd.config import Config
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.feed.exchanges import resolve
-from jesse_paperd.records.registry import now_ms
+from jesse_paperd.records.record import now_ms
 from jesse_paperd.records.spec import SessionSpec, jesse_timeframe, versions_here
 from jesse_paperd.service.doubts import doubts_about, doubts_about_prices
 from jesse_paperd.service.replay_candles import keep_replay

@@ -8,7 +8,7 @@ from jesse_paper.protocol import SessionState
 from jesse_paperd.feed.messages import MarketState
 from jesse_paperd.processes.launcher import SessionProcess
 from jesse_paperd.records.journal import Outcome, Progress
-from jesse_paperd.records.registry import ProcessEnd, Record
+from jesse_paperd.records.record import ProcessEnd, Record
 from jesse_paperd.service.states import state_of
 
 

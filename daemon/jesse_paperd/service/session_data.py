@@ -13,7 +13,7 @@ from jesse_paperd.candles.opening import open_candles
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.core.minutes import Rows
 from jesse_paperd.records.journal import JournalReader, LeverageChange, Outcome, Progress
-from jesse_paperd.records.registry import Record
+from jesse_paperd.records.record import Record
 from jesse_paperd.service.journals import Journals, JournalView
 
 Found = TypeVar("Found")

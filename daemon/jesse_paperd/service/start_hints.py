@@ -5,7 +5,7 @@ from __future__ import annotations
 from jesse_paper.errors import PaperError
 from jesse_paper.protocol import SessionState
 from jesse_paperd.records.journal import Outcome
-from jesse_paperd.records.registry import Record
+from jesse_paperd.records.record import Record
 
 _RESULTS = "paper_get_metrics, paper_get_trades and paper_get_equity show what it did"
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from jesse_paper.protocol import SessionState
 from jesse_paperd.records.journal import Outcome, Progress
-from jesse_paperd.records.registry import Record
+from jesse_paperd.records.record import Record
 
 #: Where a session may go from each state.
 TRANSITIONS: dict[SessionState, frozenset[SessionState]] = {

@@ -25,7 +25,8 @@ from jesse_paperd.processes.launcher import End, EngineUnavailable, LaunchInterr
 from jesse_paperd.processes.restart import Backoff
 from jesse_paperd.records import journal
 from jesse_paperd.records.journal import Outcome
-from jesse_paperd.records.registry import ProcessEnd, Record, Registry, now_ms
+from jesse_paperd.records.record import ProcessEnd, Record, now_ms
+from jesse_paperd.records.registry import Registry
 from jesse_paperd.service.session_data import SessionData
 
 log = logging.getLogger(__name__)

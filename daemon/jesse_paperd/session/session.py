@@ -33,7 +33,8 @@ from jesse_paperd.engine.strategy import load_strategy
 from jesse_paperd.processes.doorbell import Doorbell
 from jesse_paperd.processes.lease import Lease
 from jesse_paperd.records.journal import Facts, Journal, JournalReader, Outcome, Progress
-from jesse_paperd.records.registry import Intents, now_ms
+from jesse_paperd.records.record import now_ms
+from jesse_paperd.records.registry import Intents
 from jesse_paperd.records.spec import SessionSpec, versions_here
 from jesse_paperd.records.verification import Divergence
 from jesse_paperd.session.continuation import Continuation

@@ -9,7 +9,7 @@ import msgspec
 
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
-from jesse_paperd.records.registry import now_ms
+from jesse_paperd.records.record import now_ms
 from jesse_paperd.service.handlers.handler import handles
 from jesse_paperd.service.parts import Parts
 from jesse_paperd.service.views import sessions

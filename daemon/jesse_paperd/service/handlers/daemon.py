@@ -29,5 +29,7 @@ async def ping(parts: Parts, _body: wire.Ping, _request_id: str) -> wire.Pong:
 @handles(wire.PaperHealth)
 async def health(parts: Parts, _body: wire.PaperHealth, _request_id: str) -> wire.DaemonHealth:
     rows = await parts.directory.rows(parts.registry.all())
-    states = [row.status for row in rows]
-    return await parts.workers.read(daemon_health, parts.layout, parts.launcher, parts.feed, parts.started_at, states)
+    rows += parts.directory.damaged_rows()
+    return await parts.workers.read(
+        daemon_health, parts.layout, parts.launcher, parts.feed, parts.started_at, rows, parts.registry.notes
+    )

@@ -10,7 +10,7 @@ import msgspec
 
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError, code_of
-from jesse_paperd.records.registry import Record
+from jesse_paperd.records.record import Record
 from jesse_paperd.service.handlers.handler import handles
 from jesse_paperd.service.parts import Parts
 from jesse_paperd.service.preparation import new_session_id, prepare

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
 from jesse_paperd.core.minutes import DAY
-from jesse_paperd.records.registry import Record, now_ms
+from jesse_paperd.records.record import Record, now_ms
 from jesse_paperd.service.handlers.handler import handles
 from jesse_paperd.service.parts import Parts
 from jesse_paperd.service.views.sessions import stopped_from
@@ -25,11 +26,15 @@ async def status(parts: Parts, body: wire.PaperStatus, _request_id: str) -> wire
 @handles(wire.PaperListSessions)
 async def list_sessions(parts: Parts, body: wire.PaperListSessions, _request_id: str) -> wire.Sessions:
     records = [r for r in parts.registry.all() if not body.active_only or _is_of_interest(parts, r)]
+    unreadable = parts.directory.damaged_rows()
+    page = slice(body.offset, body.offset + body.limit)
     if body.status is not None:
-        rows = [row for row in await parts.directory.rows(records) if row.status in body.status]
-        total, rows = len(rows), rows[body.offset : body.offset + body.limit]
+        rows = [row for row in [*await parts.directory.rows(records), *unreadable] if row.status in body.status]
+        total, rows = len(rows), rows[page]
     else:
-        total, rows = len(records), await parts.directory.rows(records[body.offset : body.offset + body.limit])
+        total = len(records) + len(unreadable)
+        rows = await parts.directory.rows(records[page])
+        rows += unreadable[max(0, page.start - len(records)) : max(0, page.stop - len(records))]
     following = body.offset + len(rows)
     more = following < total
     hint = f"{body.offset + 1} to {following} of {total}: offset={following} gives the next ones" if more else ""
@@ -46,9 +51,16 @@ def _is_of_interest(parts: Parts, record: Record) -> bool:
     if record.failure is not None:
         ends = parts.registry.process_ends(record.session_id)
         failed_at = ends[-1].at if ends else now_ms()
-    elif record.final is None or stopped_from(record).status != "failed":
+    elif record.final is None or not _has_failed(record):
         return False
     return failed_at is not None and now_ms() - failed_at < _FAILED_LATELY_MS
+
+
+def _has_failed(record: Record) -> bool:
+    try:
+        return stopped_from(record).status == "failed"
+    except PaperError:
+        return True  # its final answer is damaged, which somebody should know
 
 
 @handles(wire.PaperWait)

@@ -8,7 +8,7 @@ from jesse_paper import protocol as wire
 from jesse_paper.rfc3339 import to_text
 from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.records.journal import Outcome, Progress
-from jesse_paperd.records.registry import Record, now_ms
+from jesse_paperd.records.record import Record, now_ms
 from jesse_paperd.service.journals import JournalView
 from jesse_paperd.service.process_view import ProcessView
 

@@ -6,7 +6,7 @@ import msgspec
 
 from jesse_paper import protocol as wire
 from jesse_paper.rfc3339 import to_text
-from jesse_paperd.records.registry import Record
+from jesse_paperd.records.record import Record
 from jesse_paperd.service.process_view import ProcessView
 from jesse_paperd.service.session_data import SessionData
 

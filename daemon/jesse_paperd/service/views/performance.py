@@ -14,7 +14,7 @@ from jesse_paperd.analytics.compare import compare
 from jesse_paperd.analytics.equity import equity_curve
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.analytics.report import Subject, report_html
-from jesse_paperd.records.registry import Record
+from jesse_paperd.records.record import Record
 from jesse_paperd.records.spec import wire_timeframe
 from jesse_paperd.service.process_view import ProcessView
 from jesse_paperd.service.session_data import SessionData

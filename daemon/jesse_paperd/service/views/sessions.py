@@ -12,7 +12,7 @@ from jesse_paper.rfc3339 import to_ms, to_text
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.core.minutes import HOUR, MINUTE
 from jesse_paperd.records.journal import Outcome, Progress
-from jesse_paperd.records.registry import Record, now_ms
+from jesse_paperd.records.record import Record, damaged, now_ms
 from jesse_paperd.records.spec import wire_timeframe
 from jesse_paperd.service.process_view import ProcessView
 from jesse_paperd.service.session_data import SessionData
@@ -84,9 +84,15 @@ def stopped_from(record: Record) -> wire.Stopped:
     """The final answer of an ended session, as the registry keeps it.
 
     Earlier versions wrote times with milliseconds, and called a session that was given up and then stopped `stopped`.
+
+    Raises:
+        PaperError: `damaged`.
     """
     assert record.final is not None
-    final = msgspec.json.decode(record.final, type=wire.Stopped)
+    try:
+        final = msgspec.json.decode(record.final, type=wire.Stopped)
+    except msgspec.MsgspecError as error:
+        raise damaged(f"the final answer of session {record.session_id!r} is damaged: {error}") from error
     return msgspec.structs.replace(
         final,
         status="failed" if record.failure is not None else final.status,

@@ -12,7 +12,7 @@ from jesse_paper.rfc3339 import to_ms, to_text
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.core.minutes import HOUR, MINUTE
 from jesse_paperd.records.journal import Outcome
-from jesse_paperd.records.registry import Record, now_ms
+from jesse_paperd.records.record import Record, now_ms
 from jesse_paperd.records.spec import wire_timeframe
 from jesse_paperd.service.process_view import ProcessView
 from jesse_paperd.service.session_data import SessionData
@@ -144,6 +144,21 @@ def _ended_row(record: Record, final: wire.Stopped) -> wire.SessionRow:
         failed_at=final.stopped_at if final.status == "failed" else None,
         error=final.error,
         notes=record.notes,
+    )
+
+
+def unreadable_row(session_id: str, why: str, record: Record | None = None) -> wire.SessionRow:
+    """A line about a session that cannot be read, with the reason."""
+    spec = record.spec if record is not None else None
+    return wire.SessionRow(
+        session_id=session_id,
+        strategy=spec.strategy if spec is not None else "",
+        symbol=spec.symbol if spec is not None else "",
+        status="failed" if record is None or record.failure is not None else "restarting",
+        started_at=to_text(record.created_at) if record is not None else "",
+        duration_hours=0.0,
+        health="unreadable",
+        error=why,
     )
 
 

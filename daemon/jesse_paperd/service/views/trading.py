@@ -7,7 +7,7 @@ from jesse_paper.rfc3339 import to_text
 from jesse_paperd.analytics.trades import trade_of
 from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.records.journal import OrderRow, PositionRow, Progress
-from jesse_paperd.records.registry import Record
+from jesse_paperd.records.record import Record
 from jesse_paperd.service.process_view import ProcessView
 from jesse_paperd.service.session_data import SessionData
 from jesse_paperd.service.times import span_of
