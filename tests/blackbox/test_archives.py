@@ -20,6 +20,7 @@ import pytest
 
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
+from jesse_paperd.records.journal import count_and_seal
 from tests.support.breaking import PACED, facts_of, short_candles, start_trading
 from tests.support.daemon import FUTURES_CANDLES, Daemon, eventually, running_daemon
 
@@ -146,12 +147,14 @@ def _session(**changes: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-def _journal(*statements: str) -> Callable[[dict[str, Any]], None]:
+def _journal(*statements: str, sealed: bool = False) -> Callable[[dict[str, Any]], None]:
     def change(members: dict[str, Any]) -> None:
         db = sqlite3.connect(":memory:")
         db.deserialize(members["bad/journal.sqlite"].replace(b"\x02\x02", b"\x01\x01", 1))
         for statement in statements:
             db.execute(statement)
+        if sealed:
+            count_and_seal(db)
         db.commit()
         members["bad/journal.sqlite"] = db.serialize()
 
@@ -206,7 +209,7 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], None]] = {
     "a journal that is none": _adds("bad/journal.sqlite", b"SQLite format 3\0" + b"x" * 5000),
     "a journal with a trigger": _journal("CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM trades; END"),
     "a journal with a view for a table": _journal("DROP TABLE daily_balance", "CREATE VIEW daily_balance AS SELECT 1"),
-    "a journal with times beyond all": _journal("UPDATE progress SET last_candle = 1000000000000000000"),
+    "a journal with times beyond all": _journal("UPDATE progress SET last_candle = 1000000000000000000", sealed=True),
     "candles that are none": _candles(b"nothing"),
     "candles that would be unpickled": _candles(_npy(np.array([{"a": 1}], dtype=object), allow_pickle=True)),
     "candles of another form": _candles(_npy(np.zeros((3, 5)))),

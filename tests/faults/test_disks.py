@@ -16,6 +16,7 @@ import pytest
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
 from jesse_paperd.candles.replayed import keep_candle_file
+from jesse_paperd.records.journal import count_and_seal
 from tests.support.breaking import (
     IMPATIENT,
     assert_nothing_was_lost,
@@ -193,8 +194,9 @@ def test_a_session_whose_journal_is_lost_changes_its_leverage_at_the_same_candle
 def test_history_is_kept_as_it_was_when_a_replay_differs_from_it(daemon: Daemon) -> None:
     with dead(daemon, "altered") as journal, contextlib.closing(sqlite3.connect(journal)) as db:
         db.execute("UPDATE trades SET pnl = pnl + 1 WHERE n = 2")
+        count_and_seal(db)
         db.commit()
-        kept = db.execute("SELECT * FROM trades").fetchall()
+        kept = facts_of(journal)["trades"]
     eventually("it has ended", lambda: daemon.status("altered").status == "stopped", 60)
     assert facts_of(journal)["trades"][: len(kept)] == kept
     (event,) = (e for e in daemon.call(wire.PaperGetEvents(session_id="altered")).events if e.event == "diverged")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from jesse_paperd.records.journal import count_and_seal
 from tests.parity.case import Case
 from tests.parity.gamblers import dense, sparse
 from tests.parity.worker import Worker
@@ -52,6 +53,7 @@ def test_i4_a_difference_is_reported_once_and_history_is_kept(
     jesse.call(JOURNAL, case, path, [300], False)
     with sqlite3.connect(path) as db:
         assert db.execute(change).rowcount == 1
+        count_and_seal(db)
         before = list(db.iterdump())
     found = jesse.call(REPLAY, case, path, [64])
     assert [divergence["what"] for divergence in found] == [what]
@@ -85,6 +87,7 @@ def test_verify_names_the_first_trade_and_field_that_differ(jesse: Worker, tmp_p
     jesse.call(JOURNAL, case, path, [300], True)
     with sqlite3.connect(path) as db:
         db.execute("UPDATE trades SET exit_price = exit_price + 0.5 WHERE n = 2")
+        count_and_seal(db)
     found = jesse.call(VERIFY, case, path)
     assert not found["equal"]
     assert found["difference"]["where"] == "t002, exit_price"

@@ -14,10 +14,12 @@ import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from jesse_paper import protocol as wire
+from jesse_paperd.records.journal import EquityRun, OrderRow, PositionRow, Progress, TradeRow
 from tests.support.daemon import SPOT_CANDLES, Daemon, eventually
 
 #: Restarts follow within a second and are not given up for hundreds of deaths.
@@ -61,12 +63,12 @@ def waits(daemon: Daemon, session_id: str, reason: str) -> wire.Status:
 
 
 _FACTS = {
-    "orders": "SELECT * FROM orders ORDER BY seq",
-    "trades": "SELECT * FROM trades ORDER BY n",
-    "positions": "SELECT * FROM positions ORDER BY symbol",
-    "equity": "SELECT * FROM equity ORDER BY first_at",
-    "daily_balance": "SELECT * FROM daily_balance ORDER BY at",
-    "progress": "SELECT * FROM progress",
+    "orders": f"SELECT {', '.join(OrderRow.__struct_fields__)} FROM orders ORDER BY seq",
+    "trades": f"SELECT {', '.join(TradeRow.__struct_fields__)} FROM trades ORDER BY n",
+    "positions": f"SELECT {', '.join(PositionRow.__struct_fields__)} FROM positions ORDER BY symbol",
+    "equity": f"SELECT {', '.join(EquityRun.__struct_fields__)} FROM equity ORDER BY first_at",
+    "daily_balance": "SELECT at, balance FROM daily_balance ORDER BY at",
+    "progress": f"SELECT {', '.join(each.name for each in fields(Progress))} FROM progress",
     "events": "SELECT at, kind, detail FROM events WHERE kind NOT IN ('started', 'restarted') ORDER BY seq",
     "logs": "SELECT at, level, message FROM logs ORDER BY seq",
 }

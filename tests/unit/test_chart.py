@@ -30,7 +30,7 @@ def journal(tmp_path):
     samples = [Sample(THURSDAY + i * MINUTE, float(equity), 0.0, True) for i, equity in enumerate(equities)]
     samples[0] = Sample(THURSDAY, BALANCE)
     trades = [
-        trade(10 * n, pnl=pnl, side=side, at=THURSDAY)
+        trade(n, pnl=pnl, side=side, at=THURSDAY + 18 * n * MINUTE)
         for n, (pnl, side) in enumerate([(9.0, "long"), (-9.0, "long"), (5.0, "short"), (-5.0, "short")], start=1)
     ]
     return SampleJournal(tmp_path / "j.sqlite").commit(samples, trades)

@@ -86,6 +86,7 @@ class TrackRecord(Performance):
                 unread = len(runs) == _CHUNK
             for trade in self._reader.trades(after=self.trades.last):
                 self.trades.add(trade)
+            self._reader.check_samples(self.path.samples)
 
     def runs(self, after: int) -> list[Run]:
         """Runs that begin after `after`, in ms, as of the last refresh. This reads the journal."""

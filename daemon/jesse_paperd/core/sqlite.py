@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from jesse_paper.errors import PaperError
@@ -18,8 +18,12 @@ from jesse_paper.errors import PaperError
 _USER_VERSION = slice(60, 64)
 
 
+#: What makes the next version of a database: SQL statements, or a function within the transaction.
+Migration = str | Callable[[sqlite3.Connection], None]
+
+
 def open_writer(
-    path: Path, schema: str, version: int, migrations: Mapping[int, str] | None = None
+    path: Path, schema: str, version: int, migrations: Mapping[int, Migration] | None = None
 ) -> sqlite3.Connection:
     """Open a database for its one writer, making it with `schema` when it is not there.
 
@@ -27,7 +31,7 @@ def open_writer(
     from the end of a journal is replayed from the candles.
 
     Args:
-        migrations: version → the SQL that makes the next version of it. They are done in one transaction.
+        migrations: version → what makes the next version of it: SQL, or a function. They are done in one transaction.
 
     Raises:
         PaperError: `storage_failed` when it is damaged, unreadable, of a newer version or of one without migration.
@@ -152,7 +156,7 @@ def _create(path: Path, schema: str, version: int) -> None:
     new.rename(path)
 
 
-def _migrate(db: sqlite3.Connection, path: Path, version: int, migrations: Mapping[int, str]) -> None:
+def _migrate(db: sqlite3.Connection, path: Path, version: int, migrations: Mapping[int, Migration]) -> None:
     found = db.execute("PRAGMA user_version").fetchone()[0]
     if found == version:
         return
@@ -161,15 +165,26 @@ def _migrate(db: sqlite3.Connection, path: Path, version: int, migrations: Mappi
     steps = range(found, version)
     if not set(steps) <= migrations.keys():
         raise PaperError("storage_failed", f"{path} is of schema {found}, which this version knows nothing of")
-    script = ";\n".join(migrations[step] for step in steps)
-    try:
-        db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version={version}; COMMIT")
-    except sqlite3.Error:
-        with contextlib.suppress(sqlite3.Error):
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-        raise
+    with transaction(db):
+        for step in steps:
+            migration = migrations[step]
+            if callable(migration):
+                migration(db)
+            else:
+                for statement in _statements(migration):
+                    db.execute(statement)
+        db.execute(f"PRAGMA user_version={version}")
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that the file's header tells it as well
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script, which `executescript` would not run within a transaction."""
+    statement = ""
+    for part in script.split(";"):
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _too_new(path: Path, found: int, known: int) -> PaperError:

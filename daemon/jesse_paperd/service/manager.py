@@ -256,6 +256,7 @@ class SessionManager:
                 log.warning("%s is of no session in the registry: it is left alone", folder)
         for record in records.values():
             files = self._layout.session(record.session_id)
-            if record.ended_at is not None and 0 < schema_version(files.journal) < journal.VERSION:
+            over = record.ended_at is not None or record.failure is not None
+            if over and 0 < schema_version(files.journal) < journal.VERSION:
                 with contextlib.suppress(ProcessLives, PaperError), self._launcher.vacant(record.session_id):
                     Journal(files.journal).close()

@@ -173,8 +173,8 @@ class Supervision:
         record = self._registry.get(self.session_id)
         stopping = record is not None and record.desired == "stopped"
         wait = self._backoff.died(time.monotonic())
-        if self._code == "strategy_failed":
-            # It says so itself, and would do the same again.
+        if self._code in ("strategy_failed", "damaged"):
+            # It says so itself, and would do the same again: an operator restores a journal or has it made anew.
             wait = None
         if self._code == "storage_failed" or (self._code == "engine_unavailable" and not stopping):
             wait = self._config.restart.longest_seconds if wait is None else wait

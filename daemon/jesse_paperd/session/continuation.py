@@ -50,9 +50,9 @@ class Continuation:
         Args:
             cursor: the close of the last consumed candle, in milliseconds.
         """
-        last = reader.orders("seq = (SELECT max(seq) FROM orders)")
-        last_order, trades = last[0].seq if last else 0, reader.trade_count()
-        working = reader.orders("status = 'ACTIVE'")
+        last = reader.last_order()
+        last_order, trades = last.seq if last is not None else 0, reader.trade_count()
+        working = reader.working_orders()
         runs = reader.equity(since=self._growing.first_at if self._growing is not None else 0)
         if (last_order, trades, {order.order_id for order in working}) == (
             self._last_order,

@@ -39,7 +39,7 @@ class ReplayCheck:
         """At the journal's cursor: compare what was still growing, and the counts."""
         found: list[Divergence | None] = []
         working = list(self._working.values())
-        journaled = {row.order_id: row for row in self._reader.orders("status = 'ACTIVE'")}
+        journaled = {row.order_id: row for row in self._reader.working_orders()}
         for order in working:
             found.append(_difference("orders", order.order_id, journaled.pop(order.order_id, None), order))
         found += [_difference("orders", order_id, row, None) for order_id, row in journaled.items()]
@@ -73,8 +73,8 @@ class ReplayCheck:
                 self._working[order.order_id] = order
                 continue
             self._working.pop(order.order_id, None)
-            rows = self._reader.orders("order_id = ?", (order.order_id,))
-            first = first or _difference("orders", order.order_id, rows[0] if rows else None, order)
+            journaled = self._reader.order(order.order_id)
+            first = first or _difference("orders", order.order_id, journaled, order)
         return first
 
     def _compare_trades(self, facts: Facts) -> Divergence | None:

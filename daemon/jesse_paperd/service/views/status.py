@@ -34,7 +34,7 @@ def status(data: SessionData, record: Record, view: ProcessView, leverage_pendin
         progress = journal.reader.progress()
         outcome = journal.reader.outcome()
         positions = [position_of(row, progress, view) for row in journal.reader.positions()]
-        orders = [order_of(row) for row in journal.reader.orders("status = 'ACTIVE'")]
+        orders = [order_of(row) for row in journal.reader.working_orders()]
         health = health_of(record, view, progress, outcome, journal, data.total(record))
         failed = journal.reader.last_event("failed") if outcome is not None else None
     ended = outcome.ended_at if outcome is not None else record.ended_at
