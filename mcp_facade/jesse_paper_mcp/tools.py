@@ -211,7 +211,17 @@ TOOLS = (
 )
 
 #: What operators do from the command line, and no model is offered.
-NO_TOOLS = frozenset({p.Ping, p.PaperReport, p.PaperArchiveSession, p.PaperRestoreSession, p.PaperDiskUse})
+NO_TOOLS = frozenset(
+    {
+        p.Ping,
+        p.PaperReport,
+        p.PaperArchiveSession,
+        p.PaperRestoreSession,
+        p.PaperRepairSession,
+        p.PaperDiskUse,
+        p.PaperCheckFiles,
+    }
+)
 
 if unsaid := {known.operation for known in p.OPERATIONS.values()} ^ ({tool.operation for tool in TOOLS} | NO_TOOLS):
     raise TypeError(f"each operation has its row in TOOLS or is among NO_TOOLS: {unsaid}")

@@ -82,7 +82,11 @@ def prepared(daemon: Daemon, operation: str) -> wire.Operation:
         path = daemon.call(wire.PaperArchiveSession(session_id=name)).path
         daemon.call(wire.PaperDeleteSession(session_id=name))
         return wire.PaperRestoreSession(path=path)
-    kinds = {"paper_delete_session": wire.PaperDeleteSession, "paper_archive_session": wire.PaperArchiveSession}
+    kinds = {
+        "paper_delete_session": wire.PaperDeleteSession,
+        "paper_archive_session": wire.PaperArchiveSession,
+        "paper_repair_session": wire.PaperRepairSession,
+    }
     return kinds[operation](session_id=name)
 
 
@@ -96,6 +100,7 @@ OPERATIONS = {
     "paper_delete_session": -1,
     "paper_archive_session": 0,
     "paper_restore_session": 1,
+    "paper_repair_session": 0,
 }
 
 

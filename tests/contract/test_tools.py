@@ -153,7 +153,8 @@ def test_the_tools_are_the_operations_and_the_daemon_handles_each_and_gives_the_
     assert handled == {known.operation: known.answer for known in p.OPERATIONS.values()}
     assert {tool.operation for tool in TOOLS} == set(handled) - NO_TOOLS
     # A report is a file for people, which the CLI writes; what takes space is the operator's business.
-    others = {p.Ping, p.PaperReport, p.PaperArchiveSession, p.PaperRestoreSession, p.PaperDiskUse}
+    others = {p.Ping, p.PaperReport, p.PaperDiskUse, p.PaperCheckFiles}
+    others |= {p.PaperArchiveSession, p.PaperRestoreSession, p.PaperRepairSession}
     assert others == NO_TOOLS
 
 

@@ -19,10 +19,10 @@ import msgspec
 
 from jesse_paperd.candles.opening import open_candles
 from jesse_paperd.core.layout import Layout, SessionFiles
+from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.engine.output import Output
-from jesse_paperd.records.journal import JournalReader, Progress
+from jesse_paperd.records.journal import JournalReader
 from jesse_paperd.records.registry import LeverageIntent, RegistryIntents
-from jesse_paperd.session import session as session_module
 from jesse_paperd.session.session import Session, Surroundings
 from jesse_paperd.session.watchdog import Watchdog
 
@@ -31,22 +31,21 @@ class Script:
     """What was asked of the session then, asked again at the same candle."""
 
     def __init__(self, reader: JournalReader) -> None:
-        self._cursor: int | None = None
         self._asked = [LeverageIntent(change.seq, change.leverage, change.at) for change in reader.leverage_changes()]
         outcome, progress = reader.outcome(), reader.progress()
         assert outcome is not None, "only what has ended can be run again"
         assert progress is not None
-        self._stops = outcome.reason == "stopped"
-        self._stop_at = progress.last_candle
+        closed_at = 0 if progress.last_candle is None else progress.last_candle + MINUTE
+        self._stop_at = closed_at if outcome.reason == "stopped" else None
 
     def wants_stop(self) -> bool:
-        return self._stops and (self._stop_at is None or (self._cursor or 0) >= self._stop_at)
+        return False
+
+    def stop_at(self) -> int | None:
+        return self._stop_at
 
     def leverages(self, after: int) -> list[LeverageIntent]:
         return [intent for intent in self._asked if intent.seq > after]
-
-    def on_progress(self, progress: Progress, _total: int | None) -> None:
-        self._cursor = progress.last_candle
 
 
 def run_again(layout: Layout, session_id: str, target: Path) -> None:
@@ -58,10 +57,9 @@ def run_again(layout: Layout, session_id: str, target: Path) -> None:
         spec = intents.spec()
     with contextlib.closing(JournalReader(files.journal)) as reader:
         script = Script(reader)
-    session_module._MAX_BLOCK = 1  # so that it can be asked to stop at any candle
     spec = msgspec.structs.replace(spec, speed="max")
-    around = Surroundings(script, on_progress=script.on_progress)
-    Session(again, spec, open_candles(layout, spec), Output(), Watchdog(again.strategy, 0, None, 1), around).run()
+    watchdog = Watchdog(again.strategy, 0, None, 1)
+    Session(again, spec, open_candles(layout, spec), Output(), watchdog, Surroundings(script)).run()
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from tests.support.daemon import SPOT_CANDLES, Daemon
 CANDLES, PROJECT, HOME = "/srv/candles/BTC-USDT.csv.gz", "/home/ada/project", "/home/ada/.jesse-paper"
 #: These come first, and in this order; the questions follow, and then `_LAST`.
 _FIRST = ("paper_start", "paper_wait", "paper_update_session", "paper_restart", "paper_stop")
-_LAST = ("paper_archive_session", "paper_delete_session", "paper_restore_session")
+_LAST = ("paper_archive_session", "paper_delete_session", "paper_restore_session", "paper_repair_session")
 
 
 def walk(daemon: Daemon) -> Iterator[tuple[wire.Declaration, wire.Answer]]:

@@ -71,6 +71,58 @@ declare(
 )
 
 
+class Repaired(Answer, tag="repaired", frozen=True):
+    """A session whose journal is being made anew. `kept` is where the old journal is, or empty where there was none."""
+
+    session_id: str
+    status: SessionState
+    kept: str = ""
+    hint: str = ""
+
+
+class PaperRepairSession(Mutation[Repaired], tag="paper_repair_session", frozen=True):
+    """Make the journal of a session anew, from its spec, its candles and what was asked of it; the old file is kept.
+
+    Refused while the session runs. One that was stopped is stopped again at the same candle.
+    """
+
+    session_id: SessionId
+
+
+declare(
+    PaperRepairSession(session_id="sma"),
+    Repaired(
+        session_id="sma",
+        status="running",
+        kept="/home/ada/.jesse-paper/sessions/sma/journal.damaged-20261127T080500-000000.sqlite",
+        hint="it runs again from its beginning to where it was; paper_verify proves it afterwards",
+    ),
+)
+
+
+class DamagedSession(Struct, kw_only=True, frozen=True):
+    """A session of which something is not what was written, and what can be done."""
+
+    session_id: str
+    problems: list[str]
+    remedy: str
+
+
+class Checked(Answer, tag="checked", frozen=True):
+    """What was found when all that is kept was read. `registry` says what is wrong with the registry, if anything."""
+
+    sessions: int
+    damaged: list[DamagedSession] = []
+    registry: list[str] = []
+
+
+class PaperCheckFiles(Question[Checked], tag="paper_check_files", frozen=True):
+    """Read all that is kept of every session, and say what is not what was written."""
+
+
+declare(PaperCheckFiles(), Checked(sessions=2))
+
+
 class DiskShare(Struct, kw_only=True, frozen=True):
     """What a session's files take."""
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from jesse_paper.errors import PaperError
 from jesse_paper.rfc3339 import to_text
-from jesse_paperd.candles.rules import fault_of
+from jesse_paperd.candles.rules import END_OF_TIME, HIGHEST_PRICE, LARGEST_VOLUME, fault_of
 from jesse_paperd.core.input_file import read_input_file, unzip
 from jesse_paperd.core.minutes import MINUTE, Rows
 
@@ -238,7 +238,10 @@ def _all_good(rows: Rows) -> bool:
         and (low > 0).all()
         and (high >= np.maximum(open_, close)).all()
         and (low <= np.minimum(open_, close)).all()
+        and (high <= HIGHEST_PRICE).all()
         and (volume >= 0).all()
+        and (volume <= LARGEST_VOLUME).all()
+        and (time < END_OF_TIME).all()
     )
 
 
@@ -249,6 +252,8 @@ def _problem(values: list[float], previous: float) -> str:
         return "has a value that is not finite"
     if time <= 0 or time % MINUTE:
         return "has a timestamp that is not a whole minute in milliseconds"
+    if time >= END_OF_TIME:
+        return "has a time after the year 2099: times are read as milliseconds"
     if time <= previous:
         return "is not later than the line before"
     fault = fault_of(open_, high, low, close, volume)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import mmap
 import os
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +21,8 @@ from jesse_paperd.candles.files import parse_candles, read_raw
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.core.minutes import MINUTE, Rows
 from jesse_paperd.records.spec import SessionSpec
+
+_SEAL = b"jesse-paper crc32 "
 
 
 def keep_candle_file(layout: Layout, path: Path) -> str:
@@ -49,8 +53,10 @@ def _keep(layout: Layout, digest: str, rows: Rows) -> None:
     try:
         descriptor, temporary = tempfile.mkstemp(dir=target.parent, suffix=".part")
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with os.fdopen(descriptor, "w+b") as file:
                 np.save(file, rows)
+                file.seek(0)
+                file.write(seal_of_file(file.read()))
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).rename(target)
@@ -142,11 +148,48 @@ class ReplayedCandles:
         return len(self._times[self._symbol]) - self._first
 
 
+def seal_of_file(content: bytes) -> bytes:
+    """What stands at the end of a kept file: a mark, and the CRC-32 of all before it. NumPy reads past neither."""
+    return _SEAL + zlib.crc32(content).to_bytes(4)
+
+
+def check_candle_file(path: Path) -> None:
+    """See that a kept file is what was written; those of earlier versions have no seal.
+
+    Raises:
+        PaperError: `damaged`; `storage_failed` where it cannot be read.
+    """
+    try:
+        _check_seal(path)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _check_seal(path: Path) -> None:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        end = len(content) - len(_SEAL) - 4
+        if end < 0 or content[end : end + len(_SEAL)] != _SEAL:
+            return
+        with memoryview(content) as view, view[:end] as body:
+            found = zlib.crc32(body)
+        if content[-4:] != found.to_bytes(4):
+            raise PaperError(
+                "damaged",
+                f"the candles {path.name} are damaged: their checksum is another",
+                "restore the file from a backup; a start with the same candle file makes it anew once this one is gone",
+            )
+
+
 def _load(path: Path) -> Rows:
     try:
+        _check_seal(path)
         rows: Rows = np.load(path, mmap_mode="r")
     except (OSError, ValueError) as error:
-        raise PaperError(
-            "storage_failed", f"the candles {path.name} cannot be read: {error}", "restore the file from a backup"
-        ) from error
+        raise _unreadable(path, error) from error
     return rows
+
+
+def _unreadable(path: Path, error: Exception) -> PaperError:
+    return PaperError(
+        "storage_failed", f"the candles {path.name} cannot be read: {error}", "restore the file from a backup"
+    )

@@ -68,6 +68,7 @@ SECTIONS: dict[str, list[click.Command]] = {
         maintenance.disk,
         maintenance.archive,
         maintenance.restore,
+        maintenance.repair,
         maintenance.delete,
         diagnostics.ping,
         diagnostics.raw,

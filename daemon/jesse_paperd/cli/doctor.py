@@ -63,8 +63,8 @@ class Configuration(msgspec.Struct):
 @click.command(short_help="Check everything, and say how to fix it.")
 @json_option
 def doctor(as_json: bool) -> None:
-    """Check home, permissions, configuration, disk, service, socket, daemon, versions, engine, project, sessions, feed,
-    clock.
+    """Check home, permissions, configuration, disk, service, socket, daemon, versions, engine, project, sessions,
+    files, feed, clock.
 
     ✓ is well, ! is worth knowing, ✗ needs fixing, ? cannot be seen without a daemon. Exit status 1 when something
     needs fixing.
@@ -110,8 +110,19 @@ def _findings() -> Iterator[Finding]:
     yield _engine(pong, health)
     yield _project(ask(wire.PaperListStrategies, {}))
     yield _sessions(ask(wire.PaperListSessions, {"active_only": True, "limit": 1000}))
+    yield _files(ask(wire.PaperCheckFiles, {}, timeout=300))
     yield _feed(health)
     yield _clock(health)
+
+
+def _files(checked: wire.Checked) -> Finding:
+    """What is kept of every session, read whole."""
+    if checked.registry:
+        return Finding("files", "warning", "; ".join(checked.registry), "compare `jesse-paper ls --all` with a backup")
+    if not checked.damaged:
+        return Finding("files", "ok", f"{checked.sessions} sessions are what was written")
+    told = "; ".join(f"{each.session_id}: {', '.join(each.problems)}" for each in checked.damaged[:5])
+    return Finding("files", "wrong", told, checked.damaged[0].remedy)
 
 
 def _wait_for_a_daemon() -> None:

@@ -74,6 +74,26 @@ def restore(file: Path, as_json: bool) -> None:
     return None
 
 
+@click.command(short_help="Make the journal of SESSION anew.")
+@session_argument
+@json_option
+def repair(session_id: str, as_json: bool) -> None:
+    """Make the journal of SESSION anew from its spec, its candles and what was asked of it. The old file is kept.
+
+    The session, which must not run, runs once more from its beginning to where it was. `doctor` says which journals
+    are damaged; `verify` proves a repaired one.
+
+    \b
+    jesse-paper repair paper_0123456789ab
+    """
+    repaired = ask(wire.PaperRepairSession, {"session_id": session_id}, timeout=60)
+    if as_json:
+        return print_json(repaired)
+    click.echo(f"{repaired.session_id}  {repaired.status}; the old journal is {repaired.kept or 'not there'}")
+    click.echo(repaired.hint, err=True)
+    return None
+
+
 @click.command(short_help="Delete an ended SESSION for good.")
 @session_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")

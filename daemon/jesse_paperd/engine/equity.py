@@ -6,12 +6,15 @@ is the same: `save_daily_portfolio_balance`, `Position.pnl`, `Strategy.portfolio
 
 from __future__ import annotations
 
+import math
 from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jesse_paper.errors import PaperError
+from jesse_paper.rfc3339 import to_text
 from jesse_paperd.engine.jesse.core import is_working, store
 from jesse_paperd.records.journal import EquityRun
 
@@ -78,7 +81,13 @@ class EquityRuns:
         self._changed = False
 
     def add(self, at: int, equity: float, unrealized: float, in_position: bool) -> None:
-        """Add one sample."""
+        """Add one sample.
+
+        Raises:
+            PaperError: `strategy_failed` when the account's worth is not a finite number.
+        """
+        if not math.isfinite(equity):
+            raise _not_finite(at, equity)
         values = (equity, unrealized, in_position)
         if self._samples and values == self._values:
             self._samples += 1
@@ -90,7 +99,14 @@ class EquityRuns:
     def extend(
         self, times: NDArray[np.int64], equity: NDArray[np.float64], unrealized: NDArray[np.float64], in_position: bool
     ) -> None:
-        """Add samples of a stretch, all of them in a position or none."""
+        """Add samples of a stretch, all of them in a position or none.
+
+        Raises:
+            PaperError: `strategy_failed` when the account's worth is not a finite number.
+        """
+        if not (finite := np.isfinite(equity)).all():
+            first_bad = int(finite.argmin())
+            raise _not_finite(int(times[first_bad]), float(equity[first_bad]))
         starts = np.flatnonzero((equity[1:] != equity[:-1]) | (unrealized[1:] != unrealized[:-1])) + 1
         starts = np.concatenate(([0], starts))
         value, profit, first = equity[starts].tolist(), unrealized[starts].tolist(), times[starts].tolist()
@@ -133,6 +149,14 @@ class EquityRuns:
     def _finish_run(self) -> None:
         if self._samples:
             self._done.append(self._run())
+
+
+def _not_finite(at: int, equity: float) -> PaperError:
+    return PaperError(
+        "strategy_failed",
+        f"the account's worth is {equity} at {to_text(at)}, which is not a number that an account can have",
+        "its orders are larger than a floating-point number holds: look at how it computes their size",
+    )
 
 
 def daily_balances(after: int) -> list[tuple[int, float]]:

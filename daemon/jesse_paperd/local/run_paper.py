@@ -59,6 +59,9 @@ class Interruption:
     def leverages(self, _after: int) -> list[LeverageIntent]:
         return []
 
+    def stop_at(self) -> None:
+        return None
+
 
 def run(task: dict[str, Any]) -> None:
     """Run the session and print what came of it.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jesse_paper.errors import PaperError
 from jesse_paperd.core.layout import Layout
-from jesse_paperd.core.sqlite import connect_read_only, schema_version
+from jesse_paperd.core.sqlite import connect_read_only
 from jesse_paperd.records import registry as registry_module
 from jesse_paperd.records.copies import Copies
 from jesse_paperd.records.record import Record
@@ -38,7 +38,7 @@ def open_registry(layout: Layout) -> Registry:
         if problem := registry.problem():
             registry.close()
     except PaperError as error:
-        if schema_version(layout.registry) > registry_module.VERSION or not _is_damaged(layout.registry):
+        if not _is_damaged(layout.registry):
             raise
         problem = error.message
     except (sqlite3.Error, ValueError, TypeError) as error:

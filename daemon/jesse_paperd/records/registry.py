@@ -323,6 +323,20 @@ class Registry:
             )
             self._mark(request_id, body, session_id)
 
+    def begin_again(self, session_id: str, stop_at: int | None, request_id: str, body: Operation) -> None:
+        """A session is meant to run once more from its beginning, with nothing in its journal.
+
+        Args:
+            stop_at: the market time at which it is to end as one that was stopped; None: as things come.
+        """
+        with self._changing(session_id) as db:
+            db.execute(
+                "UPDATE sessions SET failure = NULL, desired = 'running', ended_at = NULL, final = NULL, stop_at = ?"
+                " WHERE session_id = ?",
+                (stop_at, session_id),
+            )
+            self._mark(request_id, body, session_id)
+
     def fail(self, session_id: str, reason: str) -> None:
         """The daemon gives up on a session."""
         with self._changing(session_id) as db:
@@ -447,6 +461,9 @@ class Intents(Protocol):
     def leverages(self, after: int, /) -> list[LeverageIntent]:
         """The leverages that were asked for after this sequence number, in their order."""
 
+    def stop_at(self) -> int | None:
+        """The market time at which the session should end; None: as things come."""
+
 
 class RegistryIntents:
     """What a session process reads of the registry: its spec and what is asked of it."""
@@ -482,6 +499,11 @@ class RegistryIntents:
             (self._session_id, after),
         )
         return [LeverageIntent(*row) for row in rows]
+
+    def stop_at(self) -> int | None:
+        """The market time at which the session should end; None: as things come."""
+        row = self._db.execute("SELECT stop_at FROM sessions WHERE session_id = ?", (self._session_id,)).fetchone()
+        return row[0] if row is not None else None
 
     def close(self) -> None:
         self._db.close()

@@ -113,6 +113,7 @@ class Session:
         self._replayed = False
         self._continuation: Continuation | None = None
         self._seen_intent = 0
+        self._stop_at = around.intents.stop_at() if around.intents is not None else None
         self._block = 1
 
     def run(self) -> Outcome:
@@ -228,8 +229,10 @@ class Session:
             if self._leaving:
                 raise Left
             before = self._change_leverage()
-            if self._should_stop():
+            if self._should_stop() or (self._stop_at is not None and self._now >= self._stop_at):
                 return self._finish("stopped")
+            if self._stop_at is not None:
+                before = min(before, self._stop_at)
             limit = self._block if pace.unlimited else 1
             rows = self._candles.read(self._cursor, limit)
             if before < _END_OF_TIME:

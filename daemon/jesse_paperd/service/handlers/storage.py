@@ -9,10 +9,12 @@ from pathlib import Path
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
 from jesse_paperd.service import archives
+from jesse_paperd.service.checking import problems_of
 from jesse_paperd.service.deletion import delete_session
 from jesse_paperd.service.handlers.handler import handles
 from jesse_paperd.service.maintenance import disk_use as disk_use_of
 from jesse_paperd.service.parts import Parts
+from jesse_paperd.service.repair import repair_session
 from jesse_paperd.service.views import status
 
 log = logging.getLogger(__name__)
@@ -66,6 +68,37 @@ def _bring_back(parts: Parts, unpacked: archives.Unpacked, request_id: str, body
         parts.manager.insert(unpacked.files, record, unpacked.leverage_changes, (request_id, body))
         if runs:
             parts.manager.start(session_id)
+
+
+@handles(wire.PaperRepairSession)
+async def repair(parts: Parts, body: wire.PaperRepairSession, request_id: str) -> wire.Repaired:
+    session_id = body.session_id
+    kept = None
+    async with parts.lines.of(session_id):
+        record = parts.directory.record(session_id)
+        if parts.registry.session_of(request_id) is None:
+            kept = await repair_session(parts, record, (request_id, body))
+    await parts.manager.wait_running(session_id, parts.config.start_seconds)
+    (row,) = await parts.directory.rows_of([session_id])
+    hint = "it runs again from its beginning to where it was; paper_verify proves it afterwards"
+    return wire.Repaired(session_id=session_id, status=row.status, kept=str(kept or ""), hint=hint)
+
+
+@handles(wire.PaperCheckFiles)
+async def check_files(parts: Parts, _body: wire.PaperCheckFiles, _request_id: str) -> wire.Checked:
+    records = parts.registry.all()
+
+    def check() -> list[wire.DamagedSession]:
+        remedy = "restore it from a backup; or stop it, if it runs, and: jesse-paper repair {}"
+        found = {record.session_id: problems_of(parts.layout, record) for record in records}
+        return [
+            wire.DamagedSession(session_id=session_id, problems=problems, remedy=remedy.format(session_id))
+            for session_id, problems in found.items()
+            if problems
+        ]
+
+    registry = [*parts.registry.damaged.values(), *parts.registry.notes]
+    return wire.Checked(sessions=len(records), damaged=await parts.workers.load(check), registry=registry)
 
 
 @handles(wire.PaperDiskUse)

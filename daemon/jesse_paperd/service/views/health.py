@@ -7,10 +7,11 @@ from typing import Any
 from jesse_paper import protocol as wire
 from jesse_paper.rfc3339 import to_text
 from jesse_paperd.core.minutes import MINUTE
-from jesse_paperd.records.journal import Outcome, Progress
+from jesse_paperd.records.journal import JournalReader, Outcome, Progress
 from jesse_paperd.records.record import Record, now_ms
 from jesse_paperd.service.journals import JournalView
 from jesse_paperd.service.process_view import ProcessView
+from jesse_paperd.service.views.sessions import stopped_from
 
 
 def health_of(
@@ -36,6 +37,9 @@ def health_of(
         state = "warming_up"
     if outcome is not None or record.ended_at is not None or record.failure is not None:
         state = "ended"
+        if differs := disagreement(record, journal.reader):
+            state = "damaged"
+            reasons.append(differs)
     elif view.process is None:
         state = "stalled" if view.reason else state
         reasons += [view.reason] if view.reason else []
@@ -73,6 +77,21 @@ def health_of(
         next_try=to_text(int(view.next_try * 1000)) if view.next_try is not None else None,
         progress=min((m.progress for m in view.markets), default=None) if state == "warming_up" else None,
         pid=view.process.pid if view.process is not None else None,
+    )
+
+
+def disagreement(record: Record, reader: JournalReader) -> str:
+    """How an ended session's journal differs from its final answer: one of them is an older copy; empty: not at all."""
+    if record.final is None:
+        return ""
+    final = stopped_from(record).final_metrics
+    progress = reader.progress()
+    until = None if progress is None or progress.last_candle is None else to_text(progress.last_candle + MINUTE)
+    if (reader.trade_count(), until) == (final.total_trades, final.as_of):
+        return ""
+    return (
+        f"its journal has {reader.trade_count()} trades up to {until}, its final answer {final.total_trades} up to "
+        f"{final.as_of}: one of them is an older copy"
     )
 
 
