@@ -18,6 +18,9 @@ from jesse_paper.errors import PaperError
 _USER_VERSION = slice(60, 64)
 
 
+#: What reading a damaged database raises: SQLite's own words for it may be no UTF-8 either.
+UNREADABLE = (sqlite3.Error, UnicodeError)
+
 #: What makes the next version of a database: SQL statements, or a function within the transaction.
 Migration = str | Callable[[sqlite3.Connection], None]
 
@@ -48,7 +51,7 @@ def open_writer(
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         _migrate(db, path, version, migrations or {})
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         db.close()
         raise PaperError("storage_failed", f"{path} cannot be opened: {error}") from error
     except BaseException:
@@ -74,7 +77,7 @@ def open_reader(path: Path, version: int | None = None) -> sqlite3.Connection:
         except BaseException:
             db.close()
             raise
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         raise PaperError("storage_failed", f"{path} cannot be read: {error}") from error
     if version is not None and found != version:
         db.close()

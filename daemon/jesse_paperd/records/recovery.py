@@ -88,7 +88,7 @@ def _made_anew(layout: Layout, copies: Copies, problem: str) -> Registry:
 def _readable_rows(path: Path) -> list[Record]:
     """The rows that can still be read, one by one: a damaged page takes only its own."""
     found: dict[str, Record] = {}
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(connect_read_only(path)) as db:
+    with contextlib.suppress(sqlite3.Error, ValueError), contextlib.closing(connect_read_only(path)) as db:
         db.text_factory = lambda raw: raw.decode(errors="surrogateescape")
         last = db.execute("SELECT max(rowid) FROM sessions").fetchone()[0] or 0
         for rowid in range(1, min(last, 1_000_000) + 1):
@@ -124,5 +124,7 @@ def _is_damaged(path: Path) -> bool:
     try:
         with contextlib.closing(connect_read_only(path)) as db:
             return bool(db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
+    except UnicodeError:
+        return True
     except sqlite3.DatabaseError as error:
         return not isinstance(error, sqlite3.OperationalError) or "malformed" in str(error)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 
 from jesse_paper.errors import PaperError
 from jesse_paperd.candles.replayed import check_candle_file
 from jesse_paperd.core.layout import Layout
+from jesse_paperd.core.sqlite import UNREADABLE
 from jesse_paperd.records.journal import JournalReader
 from jesse_paperd.records.record import Record
 from jesse_paperd.service.views.health import disagreement
@@ -25,7 +25,7 @@ def problems_of(layout: Layout, record: Record) -> list[str]:
                 found += filter(None, [disagreement(record, reader)])
         except PaperError as error:
             found.append(error.message)
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             found.append(f"the journal cannot be read: {error}")
     elif record.ended_at is not None:
         found.append("its journal is gone")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from collections.abc import Iterator
 from jesse_paper.errors import PaperError
 from jesse_paperd.analytics.track_record import TrackRecord
 from jesse_paperd.core.layout import Layout
+from jesse_paperd.core.sqlite import UNREADABLE
 from jesse_paperd.records.journal import JournalReader
 
 #: States kept; the least recently asked are dropped. One of a year-old session is about 1 MB.
@@ -68,7 +68,7 @@ class Journals:
             with view.reader.snapshot():
                 view.track.refresh()
                 yield view
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             self.drop(session_id)
             raise PaperError(
                 "storage_failed",

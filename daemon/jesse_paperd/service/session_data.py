@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TypeVar
@@ -12,6 +11,7 @@ from jesse_paper.errors import PaperError
 from jesse_paperd.candles.opening import open_candles
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.core.minutes import Rows
+from jesse_paperd.core.sqlite import UNREADABLE
 from jesse_paperd.records.journal import JournalReader, LeverageChange, Outcome, Progress
 from jesse_paperd.records.record import Record
 from jesse_paperd.service.journals import Journals, JournalView
@@ -55,7 +55,7 @@ class SessionData:
     def _glance(self, session_id: str, ask: Callable[[JournalReader], Found]) -> Found | None:
         """What a journal says at one look, without its track record; None when it cannot be read."""
         path = self._layout.session(session_id).journal
-        with contextlib.suppress(PaperError, sqlite3.Error), contextlib.closing(JournalReader(path)) as reader:
+        with contextlib.suppress(PaperError, *UNREADABLE), contextlib.closing(JournalReader(path)) as reader:
             return ask(reader)
         return None
 
