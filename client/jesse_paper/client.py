@@ -26,7 +26,7 @@ import zmq
 from jesse_paper.codec import decode_reply, encode_request
 from jesse_paper.endpoint import default_endpoint, socket_file
 from jesse_paper.errors import PaperError
-from jesse_paper.protocol import A, Answer, Mutation, Operation, Question
+from jesse_paper.protocol import OPERATIONS, A, Answer, Mutation, Operation, Question, name_of
 
 #: How long a connection may take to stand. On one machine it takes less than a millisecond.
 CONNECT_SECONDS = 2.0
@@ -164,7 +164,15 @@ class DaemonClient:
         """
         id = request_id or uuid.uuid4().hex
         frame = self._exchange(encode_request(id, body), timeout, harmless=not isinstance(body, Mutation))
-        return decode_reply(frame, id)
+        answer = decode_reply(frame, id)
+        expected = OPERATIONS[name_of(type(body))].answer
+        if type(answer) is not expected:
+            raise PaperError(
+                "version_mismatch",
+                f"{name_of(type(body))} was answered with {type(answer).__name__}, not with {expected.__name__}.",
+                "Run jesse-paperd and its clients of one installation.",
+            )
+        return answer
 
     def raw(self, request: bytes, timeout: float = 10.0) -> bytes:
         """The daemon's reply to a frame as it stands, for looking at the wire: JSON is answered in JSON.
@@ -189,7 +197,7 @@ class DaemonClient:
     def _try(self, request: bytes, timeout: float, harmless: bool) -> bytes:
         """Send it until it is answered, or the daemon or the time is gone."""
         deadline = time.monotonic() + timeout
-        if not self._answers():
+        if not self._answers() or self._is_another_users():
             raise self._unreachable()
         for attempt in range(ATTEMPTS):
             sent = attempt > 0
@@ -262,8 +270,17 @@ class DaemonClient:
         """False when it is certain, without waiting, that nobody listens."""
         return self._socket_file is None or self._socket_file.exists()
 
+    def _is_another_users(self) -> bool:
+        """Whether the socket is not this user's or root's: whoever listens there could answer anything."""
+        if self._socket_file is None:
+            return False
+        with contextlib.suppress(OSError):
+            return self._socket_file.stat().st_uid not in (os.geteuid(), 0)
+        return False
+
     def _unreachable(self) -> PaperError:
-        if self._socket_file is not None and self._answers() and not os.access(self._socket_file, os.W_OK):
+        foreign = self._is_another_users()
+        if self._socket_file is not None and self._answers() and (foreign or not os.access(self._socket_file, os.W_OK)):
             return PaperError(
                 "daemon_unreachable",
                 f"The daemon's socket {self._socket_file} belongs to another user; nothing was done.",

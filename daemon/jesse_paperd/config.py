@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 from msgspec import Meta
 
 from jesse_paper.endpoint import default_endpoint, default_home, socket_file
 from jesse_paper.errors import PaperError
+from jesse_paper.roles import ROLES, Role
 from jesse_paperd.core.input_file import read_toml
 
 #: Beyond the limit of CPU seconds a session may end itself; after so many more the kernel kills it.
@@ -67,7 +68,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     endpoint: str
     #: Z85 secret key of the daemon for CURVE; clients need its public key.
     curve_secret_key: str = ""
-    #: Z85 public keys of the clients that may connect over CURVE.
+    #: Z85 public keys of the clients that may connect over CURVE, each with its role behind a space: read, operate or
+    #: admin; without one it is admin.
     curve_clients: tuple[str, ...] = ()
     #: How long paper_start waits for a session to run before it answers `starting`.
     start_seconds: Annotated[float, Meta(gt=0, le=600)] = 20.0
@@ -84,6 +86,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     exchanges: dict[str, dict[str, object]] = {}
     #: Jesse's own Postgres, for warm-ups and replays: `url` or `env_file`, … See docs/live-candles.md.
     jesse_database: dict[str, object] = {}
+
+    @property
+    def client_roles(self) -> dict[str, Role]:
+        """The role of each client's key."""
+        return {
+            key: cast("Role", role or "admin") for key, _, role in (each.partition(" ") for each in self.curve_clients)
+        }
 
 
 def read_document(file: Path) -> dict[str, Any]:
@@ -121,6 +130,13 @@ def load(path: Path | None = None) -> Config:
     except msgspec.ValidationError as error:
         raise PaperError("invalid_argument", f"the configuration {file} is not valid: {error}") from error
     _check_endpoint(config)
+    for key, role in config.client_roles.items():
+        if role not in ROLES:
+            raise PaperError(
+                "invalid_argument",
+                f"curve_clients: {role!r} is not a role, of the key {key[:8]}…",
+                f'write "KEY", or "KEY ROLE" with one of {", ".join(ROLES)}',
+            )
     return config
 
 

@@ -174,7 +174,7 @@ def _parse_numpy(raw: bytes, name: str) -> Rows:
         version = numpy_format.read_magic(file)
         read_header = numpy_format.read_array_header_1_0 if version == (1, 0) else numpy_format.read_array_header_2_0
         shape, by_columns, dtype = read_header(file)
-    except ValueError as error:
+    except Exception as error:
         raise PaperError("candles_invalid", f"{name} is not a complete NumPy file") from error
     if len(shape) != 2 or shape[1] != len(COLUMNS) or dtype.kind not in "iuf":
         raise PaperError(

@@ -12,6 +12,7 @@ import zmq
 from jesse_paper import protocol as wire
 from jesse_paper.endpoint import default_home
 from jesse_paper.errors import PaperError
+from jesse_paper.roles import ROLES
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.doctor import configuration_finding
 
@@ -166,16 +167,23 @@ def _next(project: Path, strategy: str) -> list[str]:
 
 
 @click.command(short_help="Make CURVE keys, to talk over TCP.")
+@click.option(
+    "--role", type=click.Choice(ROLES), help="Of a client: read asks, operate starts and stops, admin may all."
+)
 @json_option
-def keygen(as_json: bool) -> None:
+def keygen(role: str | None, as_json: bool) -> None:
     """Make a pair of CURVE keys, for a daemon or a client that talks over TCP.
 
     \b
     jesse-paper keygen --json
+    jesse-paper keygen --role read        # for a monitor, which cannot stop a session
     """
     public, secret = (key.decode() for key in zmq.curve_keypair())
     if as_json:
-        return print_json({"public": public, "secret": secret})
+        return print_json({"public": public, "secret": secret, **({"role": role} if role else {})})
     click.echo(f"public key: {public}\nsecret key: {secret}")
+    if role:
+        click.echo(f'Daemon: curve_clients = ["{public} {role}", …]', err=True)
+        return None
     click.echo("Daemon: curve_secret_key = its secret, curve_clients = [the clients' public keys].", err=True)
     return None

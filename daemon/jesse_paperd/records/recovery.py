@@ -45,7 +45,15 @@ def open_registry(layout: Layout) -> Registry:
         problem = str(error)
     if problem:
         registry = _made_anew(layout, copies, problem)
-    _take_from_copies(registry, copies)
+    try:
+        _take_from_copies(registry, copies)
+    except PaperError as error:
+        if not isinstance(error.__cause__, sqlite3.DatabaseError) or "malformed" not in error.message:
+            raise
+        # What could be read cannot be written: its pages contradict each other.
+        registry.close()
+        registry = _made_anew(layout, copies, error.message)
+        _take_from_copies(registry, copies)
     for note in registry.notes:
         log.warning("%s", note)
     return registry

@@ -97,6 +97,8 @@ REQUESTS_KEPT_MS = 7 * DAY
 REQUESTS_KEPT = 1000
 #: So many ends of processes are kept of a session, the latest.
 ENDS_KEPT = 20
+#: No other program should write the registry; one that has it open for writing is not waited for longer.
+_BUSY_MILLISECONDS = 250
 
 
 # The columns of a table are the fields of its row.
@@ -152,6 +154,8 @@ class Registry:
         # Intent is worth a power cut's safety: a start is acknowledged only when it is on the disk.
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute("PRAGMA foreign_keys=1")
+        # It is written on the event loop: whoever holds a lock on it is not waited for, but said.
+        self._db.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
 
     def close(self) -> None:
         self._db.close()
@@ -410,7 +414,7 @@ class Registry:
     def problem(self) -> str:
         """What SQLite finds wrong with the file; empty: nothing."""
         try:
-            found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            found = self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]
             self.all()
         except (sqlite3.Error, TypeError, ValueError) as error:
             return str(error)

@@ -16,10 +16,13 @@ from jesse_paperd.service.manager import SessionManager
 from jesse_paperd.service.process_view import ProcessView
 from jesse_paperd.service.session_data import SessionData
 from jesse_paperd.service.views import status
-from jesse_paperd.service.waiting import Standings
 from jesse_paperd.service.workers import Workers
 
 log = logging.getLogger(__name__)
+
+#: A look at a session serves all who wait for it within so many seconds.
+_LOOK_SECONDS = 0.05
+_LOOKS_KEPT = 10_000
 
 
 class Directory:
@@ -44,6 +47,8 @@ class Directory:
         self._data = data
         self._workers = workers
         self._stalled_seconds = stalled_seconds
+        #: When each session was looked at for those who wait, and where it stood.
+        self._looked: dict[str, tuple[float, status.Standing]] = {}
 
     def record(self, session_id: str) -> Record:
         """What the registry has of a session.
@@ -91,7 +96,7 @@ class Directory:
 
         # What was given up is told with the time of its last process's end.
         views = [self.full_view(r.session_id) if r.failure is not None else self.view(r.session_id) for r in records]
-        return await self._workers.read(rows, list(zip(records, views, strict=True)))
+        return await self._workers.read_at_once(rows, list(zip(records, views, strict=True)))
 
     def _row(self, record: Record, view: ProcessView) -> wire.SessionRow:
         """A session's line, whatever its files hold: the others should not lack theirs for it."""
@@ -114,18 +119,22 @@ class Directory:
         """
         return await self.rows([self.record(session_id) for session_id in session_ids])
 
-    async def standings(self, session_ids: list[str], min_trades: int | None, until: int | None) -> Standings:
-        """Where sessions stand: each one's state, and whether it has so many trades or has traded up to a time.
+    async def standings(self, session_ids: list[str]) -> dict[str, status.Standing]:
+        """Where sessions stand, as of a moment ago: however many wait for a session, it is looked at once.
 
         Raises:
             PaperError: `session_not_found`.
         """
-        asked = [(self.record(session_id), self.view(session_id)) for session_id in session_ids]
+        now = time.monotonic()
+        views = {session_id: (self.record(session_id), self.view(session_id)) for session_id in session_ids}
+        known = {s: self._looked[s][1] for s in views if s in self._looked and now - self._looked[s][0] < _LOOK_SECONDS}
+        missing = [session_id for session_id in views if session_id not in known]
 
-        def look() -> Standings:
-            return [
-                (record.session_id, *status.standing(self._data, record, view, min_trades, until))
-                for record, view in asked
-            ]
+        def look() -> list[status.Standing]:
+            return [status.standing(self._data, *views[session_id]) for session_id in missing]
 
-        return await self._workers.read(look)
+        found = dict(zip(missing, await self._workers.read(look), strict=True))
+        if len(self._looked) > _LOOKS_KEPT:
+            self._looked.clear()
+        self._looked.update({session_id: (now, standing) for session_id, standing in found.items()})
+        return known | found

@@ -11,6 +11,7 @@ from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
 from jesse_paper.protocol import ENDED
 from jesse_paperd.service.times import time_of
+from jesse_paperd.service.views.status import Standing
 
 Result = TypeVar("Result")
 
@@ -22,21 +23,18 @@ _FOR_THE_ANSWER = 0.5
 #: However short a wait, looking at the sessions once may take so long.
 _ONE_LOOK = 1.0
 
-#: (session id, state, whether trades or time are there) of each session.
-Standings = list[tuple[str, wire.SessionState, bool]]
-
 
 class Waits:
     """The waits that are under way.
 
     Args:
-        look: where sessions stand: session ids, closed trades to have, time to have traded (milliseconds).
+        look: where sessions stand, by their ids.
         rows: the lines of sessions, for the answer.
     """
 
     def __init__(
         self,
-        look: Callable[[list[str], int | None, int | None], Awaitable[Standings]],
+        look: Callable[[list[str]], Awaitable[dict[str, Standing]]],
         rows: Callable[[list[str]], Awaitable[list[wire.SessionRow]]],
     ) -> None:
         self._look = look
@@ -63,15 +61,19 @@ class Waits:
         without: dict[str, str] = {}
         pause = _FIRST_PAUSE
         while True:
-            standings = await self._within(
-                max(deadline, began + _ONE_LOOK / 2), self._look(body.session_ids, body.min_trades, until)
-            )
+            standings = await self._within(max(deadline, began + _ONE_LOOK / 2), self._look(body.session_ids))
             if standings is not None:
-                there = [session for session, state, reached in standings if reached or state in states]
+                there = [
+                    session
+                    for session, standing in standings.items()
+                    if standing.state in states
+                    or (body.min_trades is not None and standing.trades >= body.min_trades)
+                    or (until is not None and standing.closed_at >= until)
+                ]
                 without = {
-                    session: f"it is {state}"
-                    for session, state, _ in standings
-                    if state in ENDED and session not in there
+                    session: f"it is {standing.state}"
+                    for session, standing in standings.items()
+                    if standing.state in ENDED and session not in there
                 }
                 count = len(standings)
                 reached = len(there) == count if body.mode == "all" else bool(there)

@@ -1,4 +1,4 @@
-"""Two pools of worker threads, so that no question waits for a slow one.
+"""Three pools of worker threads, so that no question waits for a slow one.
 
 What users name may be large, or on a disk that hangs: nobody who asks for a list or a stop should wait for it.
 """
@@ -20,11 +20,16 @@ class Workers:
 
     def __init__(self) -> None:
         self._readers = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="reader")
+        self._urgent = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="urgent")
         self._loaders = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="loader")
 
     async def read(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Ask what is in the home: journals and the registry, which are there and quick to read."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, function, *arguments)
+
+    async def read_at_once(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """The same, for what must never wait for other questions: health, lists, states, stops."""
+        return await asyncio.get_running_loop().run_in_executor(self._urgent, function, *arguments)
 
     async def load(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Do what may take as long as it likes, such as reading what a user names."""
@@ -32,5 +37,5 @@ class Workers:
 
     def close(self) -> None:
         """Take no more; what is under way is not waited for."""
-        for pool in (self._readers, self._loaders):
+        for pool in (self._readers, self._urgent, self._loaders):
             pool.shutdown(wait=False, cancel_futures=True)

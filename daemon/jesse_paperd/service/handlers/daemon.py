@@ -30,6 +30,6 @@ async def ping(parts: Parts, _body: wire.Ping, _request_id: str) -> wire.Pong:
 async def health(parts: Parts, _body: wire.PaperHealth, _request_id: str) -> wire.DaemonHealth:
     rows = await parts.directory.rows(parts.registry.all())
     rows += parts.directory.damaged_rows()
-    return await parts.workers.read(
+    return await parts.workers.read_at_once(
         daemon_health, parts.layout, parts.launcher, parts.feed, parts.started_at, rows, parts.registry.notes
     )

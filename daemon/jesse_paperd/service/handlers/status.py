@@ -20,7 +20,7 @@ async def status(parts: Parts, body: wire.PaperStatus, _request_id: str) -> wire
     record = parts.directory.record(body.session_id)
     pending = parts.registry.latest_leverage(body.session_id) if record.ended_at is None else None
     view = parts.directory.full_view(body.session_id)
-    return await parts.workers.read(status_of, parts.data, record, view, pending)
+    return await parts.workers.read_at_once(status_of, parts.data, record, view, pending)
 
 
 @handles(wire.PaperListSessions)

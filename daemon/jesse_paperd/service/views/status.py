@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -162,22 +162,24 @@ def unreadable_row(session_id: str, why: str, record: Record | None = None) -> w
     )
 
 
-def standing(
-    data: SessionData, record: Record, view: ProcessView, min_trades: int | None, until: int | None
-) -> tuple[wire.SessionState, bool]:
-    """A session's state, and whether it has so many closed trades, or has traded a candle up to a time."""
-    if record.final is not None and min_trades is None and until is None:
-        return stopped_from(record).status, False
+class Standing(NamedTuple):
+    """Where a session stands: its state, its closed trades, and the close of its last candle in milliseconds."""
+
+    state: wire.SessionState
+    trades: int
+    closed_at: int
+
+
+def standing(data: SessionData, record: Record, view: ProcessView) -> Standing:
+    """Where a session stands; one that cannot be read stands at its beginning."""
     try:
         with data.read(record) as journal:
             progress = journal.reader.progress()
             closed_at = progress.last_candle + MINUTE if progress is not None and progress.last_candle else 0
-            there = (min_trades is not None and journal.reader.trade_count() >= min_trades) or (
-                until is not None and closed_at >= until
-            )
-            return view.state_of(record, progress, journal.reader.outcome()), there
+            state = view.state_of(record, progress, journal.reader.outcome())
+            return Standing(state, journal.reader.trade_count(), closed_at)
     except PaperError:
-        return view.state_of(record, None, None), False
+        return Standing(view.state_of(record, None, None), 0, 0)
 
 
 def _failed_at(view: ProcessView) -> str | None:
