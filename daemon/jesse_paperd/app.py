@@ -24,7 +24,7 @@ from jesse_paperd.candles.jesse_database import database_of
 from jesse_paperd.config import Config, load
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.feed.settings import settings_of
-from jesse_paperd.processes.engine_environment import ENGINE_ENVIRONMENT
+from jesse_paperd.processes.engine_environment import session_environment
 from jesse_paperd.processes.fork_launcher import ForkLauncher
 from jesse_paperd.processes.notify import Notifier
 from jesse_paperd.processes.zygote import Zygote
@@ -55,7 +55,7 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
     """Serve until a signal to end comes."""
     notifier = Notifier()
     registry = open_registry(layout)
-    zygote = Zygote("jesse_paperd.fork", layout.zygote, ENGINE_ENVIRONMENT)
+    zygote = Zygote("jesse_paperd.fork", layout.zygote, session_environment(config.session_environment))
     launcher = ForkLauncher(layout, zygote, config.limits.of_process())
     data = SessionData(layout)
     workers = Workers()

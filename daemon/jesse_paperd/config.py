@@ -78,6 +78,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     terminate_seconds: Annotated[float, Meta(gt=0, le=600)] = 5.0
     #: A session whose heartbeat is older than this is shown as stalled.
     stalled_seconds: Annotated[float, Meta(gt=0)] = 10.0
+    #: Names of environment variables that strategies see besides the usual ones (PATH, HOME, LANG, …).
+    session_environment: tuple[str, ...] = ()
     #: Days after its end at which a session is deleted; 0: never.
     retention_days: Annotated[float, Meta(ge=0)] = 0.0
     restart: RestartPolicy = RestartPolicy()

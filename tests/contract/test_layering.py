@@ -46,7 +46,7 @@ ROOTS = {"app", "fork", "local"}
 #: Where the outside world may come in: part → the only packages beside the standard library that it may import.
 OUTSIDE: dict[str, set[str]] = {
     "jesse_paper": {"msgspec", "zmq"},
-    "processes": set(),
+    "processes": {"setproctitle"},
     "analytics": {"PIL", "jinja2", "matplotlib", "msgspec", "numpy"},
     "jesse_paper_mcp": {"anyio", "mcp", "msgspec", "tomlkit"},
     "terminal": {"click", "msgspec", "plotext", "rich"},

@@ -15,20 +15,22 @@ import zmq
 
 from jesse_paper.codec import BadRequest, Decoded, decode_request, encode_reply, failure
 from jesse_paper.errors import PaperError
-from jesse_paper.protocol import Answer, Sessions
+from jesse_paper.protocol import OPERATIONS, Answer, Sessions, name_of
 
 Behaviour = Callable[[bytes], bytes | None]
 
 
 def answering(answer: Answer | PaperError | None = None) -> Behaviour:
-    """Answers every request in the same way; with an empty list of sessions by default."""
+    """Answers every request in the same way; by default as its worked example says, and lists with an empty list."""
 
     def behave(frame: bytes) -> bytes:
         try:
             request = decode_request(frame)
         except BadRequest as bad:
             return encode_reply(bad.id, failure(bad.error), bad.json)
-        reply = failure(answer) if isinstance(answer, PaperError) else answer or Sessions(sessions=[], total=0)
+        name = name_of(type(request.body))
+        usual = Sessions(sessions=[], total=0) if name == "paper_list_sessions" else OPERATIONS[name].reply
+        reply = failure(answer) if isinstance(answer, PaperError) else answer or usual
         return encode_reply(request.id, reply, request.json)
 
     return behave

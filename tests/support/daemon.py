@@ -45,6 +45,9 @@ def eventually(what: str, condition: Callable[[], Value], seconds: float = PATIE
     return value
 
 
+_PASSED_ON = ["TRAPS", "FAST_FEED", "DEFECT", "CLOCK_SHIFT", "PYTHONDONTWRITEBYTECODE"]
+
+
 class Daemon:
     """A daemon process and a client of it.
 
@@ -60,8 +63,9 @@ class Daemon:
         self.home.mkdir(exist_ok=True)
         self.layout = Layout(self.home)
         self.project = project
-        if config:
-            (self.home / "config.toml").write_text(config)
+        # What test doubles are told by; a strategy sees nothing else of the daemon's environment.
+        passed = f"session_environment = {_PASSED_ON!r}\n"
+        (self.home / "config.toml").write_text(passed + config)
         self.endpoint = f"ipc://{self.home}/run/daemon.sock"
         self.environment = {
             **os.environ,

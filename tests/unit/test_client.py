@@ -7,6 +7,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 import zmq
 
@@ -26,6 +27,7 @@ from tests.support.daemon import eventually
 
 EMPTY = p.Sessions(sessions=[], total=0)
 STOP = p.PaperStop(session_id="a")
+STOPPED = p.OPERATIONS["paper_stop"].reply
 
 
 def error_of(client: DaemonClient, body: p.Operation, timeout: float = 0.2) -> PaperError:
@@ -58,7 +60,7 @@ def test_every_call_has_an_id_of_its_own_unless_the_caller_gives_one(endpoint: s
 
 def test_a_request_lost_with_its_daemon_is_repeated_with_the_same_id(endpoint: str):
     with FakeDaemon(endpoint, crashing_at_first(answering())) as daemon, DaemonClient(endpoint) as client:
-        assert client.call(STOP, timeout=60) == EMPTY
+        assert client.call(STOP, timeout=60) == STOPPED
     first, second = daemon.requests
     assert first == second
 
@@ -138,7 +140,7 @@ def test_garbage_is_told_apart_from_silence(endpoint: str):
 def test_threads_share_a_client_and_get_their_own_answers(endpoint: str):
     def echo(frame: bytes) -> bytes | None:
         session_id = daemon.requests[-1].body.session_id
-        return answering(p.Updated(session_id=session_id, status="updated", updated_fields=[]))(frame)
+        return answering(msgspec.structs.replace(STOPPED, session_id=session_id))(frame)
 
     with (
         FakeDaemon(endpoint, echo) as daemon,
@@ -171,7 +173,7 @@ def test_an_answer_in_time_is_waited_for(endpoint: str):
     ):
         answer = pool.submit(client.call, STOP, timeout=60)
         released.set()
-        assert answer.result() == EMPTY
+        assert answer.result() == STOPPED
 
 
 def test_closing_waits_for_the_calls_under_way_and_refuses_later_ones(endpoint: str):

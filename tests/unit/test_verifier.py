@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def verifying(home: Path, ask: Callable[[Verifier, Layout], Awaitable[list[int]]
         layout.prepare()
         layout.session("one").root.mkdir()
         trade(layout, 1)
-        zygote = Zygote("tests.fakes.counting_verification", layout.zygote, {"PYTHONPATH": str(ROOT)})
+        zygote = Zygote("tests.fakes.counting_verification", layout.zygote, {**os.environ, "PYTHONPATH": str(ROOT)})
         verifier = Verifier(layout, ForkLauncher(layout, zygote, {}), 60.0)
         try:
             return await ask(verifier, layout)

@@ -21,20 +21,48 @@ from jesse_paperd.records.journal import Facts, OrderRow, PositionRow, TradeRow
 KEPT_ORDERS = 1_000
 
 
+#: Of a line that a strategy logs, so many characters are kept; and of one minute of the market, so many lines.
+LONGEST_LINE = 2_000
+LINES_A_MINUTE = 100
+
+
 class LogTap(list[Any]):
-    """Replaces one of Jesse's log lists; passes each line on instead of keeping it."""
+    """Replaces one of Jesse's log lists; passes each line on instead of keeping it.
+
+    What is too much is counted and dropped, by the market's clock: so a replay drops the same.
+    """
 
     def __init__(self, lines: list[tuple[int, str, str]], level: str) -> None:
         super().__init__()
         self._lines = lines
         self._level = level
+        self._minute = self._passed = self._dropped = 0
 
     def append(self, line: dict[str, Any]) -> None:
-        message = storable(line["message"])
+        at = int(line["timestamp"])
+        if at // MINUTE != self._minute:
+            self.tell_of_dropped()
+            self._minute, self._passed = at // MINUTE, 0
+        if self._passed >= LINES_A_MINUTE:
+            self._dropped += 1
+            return
+        self._passed += 1
+        message = storable(line["message"], LONGEST_LINE)
         # Jesse logs an error as info first, then as error: one line of the higher level.
         if self._level == "error" and self._lines and self._lines[-1][2] == message:
             self._lines.pop()
-        self._lines.append((int(line["timestamp"]), self._level, message))
+        self._lines.append((at, self._level, message))
+
+    def tell_of_dropped(self) -> None:
+        """Say how many lines of the minute before were too many."""
+        if self._dropped:
+            told = f"{self._dropped:,} lines were dropped here: more than {LINES_A_MINUTE} of one minute"
+            self._lines.append((self._minute * MINUTE, self._level, told))
+            self._dropped = 0
+
+    def pass_to(self, lines: list[tuple[int, str, str]]) -> None:
+        """Hand on to another list from now on."""
+        self._lines = lines
 
 
 class Ledger:

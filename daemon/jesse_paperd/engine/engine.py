@@ -53,8 +53,8 @@ class Engine:
             settings.for_jesse(), settings.symbol, settings.timeframe, settings.data_routes, paper_class(strategy_class)
         )
         self._reads = jesse.BucketReads()
-        jesse.store.logs.info = LogTap(self._facts.logs, "info")
-        jesse.store.logs.errors = LogTap(self._facts.logs, "error")
+        self._taps = LogTap(self._facts.logs, "info"), LogTap(self._facts.logs, "error")
+        jesse.store.logs.info, jesse.store.logs.errors = self._taps
         jesse.store.app.time = start or max((int(rows[-1, TIME]) for rows in warmup.values() if len(rows)), default=0)
         self._strategy = create_strategy(settings)
         #: Those given together with the defaults of the others, as the strategy began with them.
@@ -105,6 +105,8 @@ class Engine:
                 equity, unrealized = account.at(self.progress.last_close)
                 self._equity.revise_last(equity, unrealized, account.in_position)
             closed = self._ledger.trades - before
+        for tap in self._taps:
+            tap.tell_of_dropped()
         self.progress.phase = "ended"
         return closed
 
@@ -124,8 +126,8 @@ class Engine:
         self._balances = len(jesse.store.app.daily_balance)
         facts.events.sort(key=lambda event: event[0])
         self._facts = Facts()
-        jesse.store.logs.info = LogTap(self._facts.logs, "info")
-        jesse.store.logs.errors = LogTap(self._facts.logs, "error")
+        for tap in self._taps:
+            tap.pass_to(self._facts.logs)
         return facts
 
     def _advance(self, rows: dict[str, Rows]) -> None:

@@ -48,6 +48,7 @@ class ForkedProcess:
             loop.remove_reader(self._pidfd)
 
     async def how_it_ended(self) -> End:
+        identity.kill_group(self._identity)
         status = await self._zygote.exit_status(self._identity)
         words = lease.last_words(self._lease, self._identity) if self._lease is not None else None
         code, reason = words or ("", _in_words(status))
@@ -65,6 +66,9 @@ class ForkedProcess:
 
     def is_frozen(self) -> bool:
         return identity.state(self.pid) == "T"
+
+    def turn_seconds(self) -> float | None:
+        return lease.turn_seconds(self._lease) if self._lease is not None else None
 
     def close(self) -> None:
         if self._pidfd is not None:
@@ -108,7 +112,7 @@ class ForkLauncher:
     async def launch(self, session_id: str, predecessor: str) -> ForkedProcess:
         files = self._layout.session(session_id)
         arguments = {"home": str(self._layout.home), "session_id": session_id, "predecessor": predecessor}
-        return await self._fork(arguments, files.log, files.lease)
+        return await self._fork(arguments, files.log, f"jesse-paper session {session_id}", files.lease)
 
     async def launch_verification(self, session_id: str, journal: Path, result: Path, log: Path) -> ForkedProcess:
         arguments = {
@@ -117,7 +121,7 @@ class ForkLauncher:
             "verify": str(journal),
             "result": str(result),
         }
-        return await self._fork(arguments, log, None)
+        return await self._fork(arguments, log, f"jesse-paper verify {session_id}", None)
 
     def wake(self, session_id: str) -> None:
         doorbell.ring(self._layout.session(session_id).doorbell)
@@ -128,8 +132,8 @@ class ForkLauncher:
     def close(self) -> None:
         self._zygote.close()
 
-    async def _fork(self, arguments: dict[str, str], log: Path, lease_file: Path | None) -> ForkedProcess:
-        known = await self._zygote.fork(arguments, log, self._limits)
+    async def _fork(self, arguments: dict[str, str], log: Path, title: str, lease_file: Path | None) -> ForkedProcess:
+        known = await self._zygote.fork(arguments, log, title, self._limits)
         return ForkedProcess(known, identity.watch(known), self._zygote, lease_file)
 
 

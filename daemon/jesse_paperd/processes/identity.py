@@ -7,6 +7,7 @@ the very process; signals go through it and can never reach another one.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
@@ -66,6 +67,34 @@ def watch(identity: Identity) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def kill_group(leader: Identity) -> int:
+    """End what a dead leader of a process session has left behind; how many there were.
+
+    The kernel gives a session's number to no other process while anyone is in it, so whoever is in it is the leader's.
+    """
+    killed = 0
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit() or folder.name == str(leader.pid):
+            continue
+        pid = int(folder.name)
+        known = identify(pid)
+        if known is None or _session_of(pid) != leader.pid or identify(leader.pid) not in (None, leader):
+            continue
+        with contextlib.suppress(OSError):
+            descriptor = watch(known)
+            if descriptor is not None:
+                killed += send_signal(descriptor, signal.SIGKILL)
+                os.close(descriptor)
+    return killed
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
 
 
 def send_signal(descriptor: int, number: signal.Signals) -> bool:

@@ -61,7 +61,7 @@ class SessionProcess(Protocol):
         """Wait for its death."""
 
     async def how_it_ended(self) -> End:
-        """How it ended, once it is dead."""
+        """How it ended, once it is dead. What it has started and left behind is ended too."""
 
     def send_signal(self, number: signal.Signals) -> bool:
         """Signal exactly this process; False when it is dead."""
@@ -74,6 +74,9 @@ class SessionProcess(Protocol):
 
     def is_frozen(self) -> bool:
         """Whether it was stopped from outside (SIGSTOP)."""
+
+    def turn_seconds(self) -> float | None:
+        """How long the strategy's code has been at work without a candle done; None while it is not."""
 
     def close(self) -> None:
         """Free what watches it. The process lives on."""

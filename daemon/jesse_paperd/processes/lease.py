@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import struct
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from jesse_paperd.processes.launcher import ProcessLives
 
 #: The content always has this length: writing it anew is whole to a reader, and needs no space of a full disk.
 _LENGTH = 4096
+#: Behind it: when the strategy's turn began, in nanoseconds of the monotonic clock; 0: it has none.
+_TURN = struct.Struct("<Q")
 _LONGEST_WORDS = 600
 
 
@@ -62,6 +65,7 @@ class Lease:
         assert me is not None
         self._identity = me
         self._write({})
+        self.turn(begins=False)
         self.beat()
 
     def beat(self) -> None:
@@ -70,6 +74,11 @@ class Lease:
         # A disk on which even this fails shows as what it is: no sign of life.
         with contextlib.suppress(OSError):
             os.utime(self._fd, ns=(now, now))
+
+    def turn(self, begins: bool) -> None:
+        """Stamp that the strategy's code begins to work, or has done a candle; or that it works no more."""
+        with contextlib.suppress(OSError):
+            os.pwrite(self._fd, _TURN.pack(time.monotonic_ns() if begins else 0), _LENGTH)
 
     def leave_word(self, code: str, message: str) -> None:
         """Say why this process leaves before its work is done; also on a full disk."""
@@ -127,9 +136,20 @@ def silence(path: Path) -> float | None:
         return None
 
 
+def turn_seconds(path: Path) -> float | None:
+    """Seconds for which the strategy's code has been at work without a candle done; None while it is not."""
+    try:
+        with path.open("rb") as file:
+            file.seek(_LENGTH)
+            (began,) = _TURN.unpack(file.read(_TURN.size))
+    except (OSError, struct.error):
+        return None
+    return (time.monotonic_ns() - began) / 1e9 if began else None
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes()[:_LENGTH])
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -34,7 +34,7 @@ class Zygote:
     Args:
         module: what it imports; `main(arguments)` of it runs in each fork.
         folder: its working directory.
-        environment: further environment variables.
+        environment: its whole environment.
     """
 
     def __init__(self, module: str, folder: Path, environment: dict[str, str]) -> None:
@@ -73,10 +73,13 @@ class Zygote:
         """Start the process, unless it runs; `fork` waits until it is ready."""
         self._living()
 
-    async def fork(self, arguments: dict[str, Any], log_file: Path, limits: dict[str, tuple[int, int]]) -> Identity:
+    async def fork(
+        self, arguments: dict[str, Any], log_file: Path, title: str, limits: dict[str, tuple[int, int]]
+    ) -> Identity:
         """Fork a session; its identity, which may be of a process that is dead already.
 
         Args:
+            title: what `ps` shows.
             limits: resource limits by the name of their constant, as (soft, hard).
 
         Raises:
@@ -85,7 +88,7 @@ class Zygote:
         process = self._living()
         try:
             await asyncio.wait_for(asyncio.shield(process.ready), _READY_SECONDS)
-            request = {"arguments": arguments, "log": str(log_file), "limits": limits}
+            request = {"arguments": arguments, "log": str(log_file), "title": title, "limits": limits}
             return await asyncio.wait_for(process.ask(request), _FORK_SECONDS)
         except TimeoutError:
             process.hang_up(LaunchInterrupted("the zygote hangs"))
@@ -145,7 +148,7 @@ class _Process:
             self.popen = subprocess.Popen(
                 [sys.executable, "-P", "-m", "jesse_paperd.processes.zygote_main", *arguments],
                 cwd=folder,
-                env={**os.environ, **environment},
+                env=environment,
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,

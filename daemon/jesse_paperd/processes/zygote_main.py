@@ -5,7 +5,8 @@ packets, PARENT the daemon's pid. MODULE is imported once and has `main(argument
 Messages are JSON:
 
     ← {"ready": true, "version": "…"}      once MODULE is imported      or {"failed": "…", "hint": "…"} and the end
-    → {"id": 1, "arguments": {…}, "log": "/path", "limits": {"RLIMIT_CPU": 3600}}
+    → {"id": 1, "arguments": {…}, "log": "/path", "title": "…",
+       "limits": {"RLIMIT_CPU": 3600}}
     ← {"id": 1, "pid": 123, "start_time": 456}
     ← {"ended": 123, "start_time": 456, "status": 0}   when a fork has ended; negative: killed by that signal
 
@@ -30,6 +31,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import setproctitle
 
 from jesse_paperd.processes.identity import identify
 from jesse_paperd.processes.logfile import redirect_output
@@ -122,6 +125,8 @@ def _become_session(main: Callable[[dict[str, Any]], int], request: dict[str, An
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for name, limits in request.get("limits", {}).items():
             resource.setrlimit(getattr(resource, name), tuple(limits))
+        if title := request.get("title"):
+            setproctitle.setproctitle(title)
         status = main(request["arguments"])
     except BaseException:  # noqa: BLE001 - a fork must never return into the zygote's loop
         traceback.print_exc()

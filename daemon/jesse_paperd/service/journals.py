@@ -29,6 +29,8 @@ class JournalView:
         self.file = file
         self.track = TrackRecord(reader, starting_balance)
         self.lock = threading.Lock()
+        #: The file's structure was looked at, which is done once.
+        self.is_sound = False
         #: Nobody is given it any more, and its reader is closed; both under `lock`, but for being asked to retire.
         self.retired = False
         self.closed = False
@@ -61,10 +63,13 @@ class Journals:
         """The journal of a session, up to date, for this thread alone: all that is read of it is of one moment.
 
         Raises:
-            PaperError: `storage_failed` when the journal cannot be read.
+            PaperError: `storage_failed` when the journal cannot be read, `damaged` when it is not what was written.
         """
         view = self._take(session_id, starting_balance)
         try:
+            if not view.is_sound:
+                view.reader.check_structure()
+                view.is_sound = True
             with view.reader.snapshot():
                 view.track.refresh()
                 yield view

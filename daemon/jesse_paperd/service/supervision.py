@@ -35,6 +35,9 @@ Conclude = Callable[[Record, Outcome | None], Awaitable[None]]
 
 #: A session that is meant to stop is tried again at least this often: someone waits for it.
 _LONGEST_WAIT_TO_STOP = 1.0
+#: How often a process is looked at, and how many times the limit of a candle it may take before it is ended from here.
+_WATCH_SECONDS = 1.0
+_PATIENCE = 3.0
 #: When the daemon itself could not do its part, such as write to a full disk.
 _LOOK_AGAIN_SECONDS = 5.0
 
@@ -145,16 +148,46 @@ class Supervision:
         self._code, self.reason, self.next_try = "", "", None
         self._backoff.start(time.monotonic())
         process = self.process
-        await process.died()
+        overtime = await self._watch(process)
         self._bury()
         if await self._concluded():
             return True
-        self._note_end(await process.how_it_ended())
+        end = await process.how_it_ended()
+        if overtime:
+            end = end._replace(code="strategy_failed", reason=f"{overtime}; {_last_place(self._files)}".rstrip("; "))
+        self._note_end(end)
         self.process = self._adopt()
         if self.process is not None:
             # The one that died had found the session taken: by a process that an earlier daemon had asked for.
             return False
         return await self._wait_or_give_up()
+
+    async def _watch(self, process: SessionProcess) -> str:
+        """Wait for a process's death, or see to it when its strategy cannot be stopped from within; why, or empty.
+
+        The process itself interrupts a strategy that takes too long over a candle. What no signal reaches, a loop in
+        C or one that the strategy protects, is ended from here. Time for which the process was frozen does not count.
+        """
+        limit = self._config.limits.candle_seconds
+        dead = asyncio.ensure_future(process.died())
+        counted, seen = 0.0, time.monotonic()
+        try:
+            while not (await asyncio.wait({dead}, timeout=_WATCH_SECONDS))[0]:
+                took, now = process.turn_seconds(), time.monotonic()
+                counted = 0.0 if took is None or took < now - seen or process.is_frozen() else counted + now - seen
+                seen = now
+                if limit and counted > _PATIENCE * limit + _WATCH_SECONDS:
+                    took_too_long = f"the strategy took longer than {_PATIENCE * limit:g} seconds over a candle"
+                    told = f"{took_too_long} and could not be interrupted"
+                    log.error("session %s: %s", self.session_id, told)
+                    process.send_signal(signal.SIGABRT)  # faulthandler writes into the log what it is doing
+                    if not (await asyncio.wait({dead}, timeout=_WATCH_SECONDS))[0]:
+                        process.send_signal(signal.SIGKILL)
+                    await dead
+                    return told
+            return ""
+        finally:
+            dead.cancel()
 
     async def _concluded(self) -> bool:
         """End the session when its journal says that it ended."""
@@ -239,3 +272,17 @@ class Supervision:
     def _end(self) -> None:
         self._on_end()
         self.ended.set()
+
+
+def _last_place(files: SessionFiles) -> str:
+    """Where a strategy was when its process was ended, by the stack that faulthandler wrote last into the log."""
+    try:
+        with files.log.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - 20_000))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    starts = [n for n, line in enumerate(lines) if line.startswith(("Current thread", "Thread 0x"))]
+    frames = [line.strip() for line in lines[starts[-1] + 1 :] if line.strip().startswith("File ")] if starts else []
+    own = next((frame for frame in frames if str(files.strategy) in frame), frames[0] if frames else "")
+    return f"it was at {own.removeprefix('File ').replace(f'{files.strategy}/', '')}" if own else ""

@@ -72,7 +72,7 @@ class Watchdog:
         Raises:
             StrategyFailed
         """
-        self._busy = (time.monotonic(), store.app.time)
+        self._begin()
         try:
             if self._exhausted:
                 raise CandleTimeout(_EXHAUSTED)
@@ -86,6 +86,14 @@ class Watchdog:
             raise StrategyFailed(PaperError("strategy_failed", with_advice(last_line(error), error)), error) from error
         finally:
             self._busy = None
+            if self._lease is not None:
+                self._lease.turn(begins=False)
+
+    def _begin(self) -> None:
+        """The strategy begins, or goes on with another candle: also for the daemon, which watches from outside."""
+        self._busy = (time.monotonic(), store.app.time)
+        if self._lease is not None:
+            self._lease.turn(begins=True)
 
     def _on_cpu_limit(self, _signal: int, _frame: FrameType | None) -> None:
         """End the session at the strategy's next turn, or amid this one."""
@@ -99,7 +107,7 @@ class Watchdog:
             return
         since, candle = self._busy
         if candle != store.app.time:
-            self._busy = (time.monotonic(), store.app.time)
+            self._begin()
             return
         took = time.monotonic() - since
         told = f"the strategy took longer than {self._candle_seconds:g} seconds over a candle"
