@@ -27,6 +27,7 @@ from jesse_paperd.feed.settings import settings_of
 from jesse_paperd.processes.engine_environment import session_environment
 from jesse_paperd.processes.fork_launcher import ForkLauncher
 from jesse_paperd.processes.notify import Notifier
+from jesse_paperd.processes.stall import StallWatch
 from jesse_paperd.processes.zygote import Zygote
 from jesse_paperd.records.journal import Outcome
 from jesse_paperd.records.record import Record, now_ms
@@ -87,6 +88,7 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
     )
     dispatcher = Dispatcher(parts)
     server = Server(config, dispatcher, parts.waits)
+    stall_watch = StallWatch()
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
@@ -104,6 +106,7 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
     log.info("ending; %d sessions live on", manager.running())
     for chore in chores:
         chore.cancel()
+    stall_watch.close()
     serving.cancel()
     await server.close(_GRACE_SECONDS)
     await dispatcher.close()

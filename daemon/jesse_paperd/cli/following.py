@@ -16,6 +16,7 @@ from jesse_paper.protocol import ENDED
 from jesse_paperd.cli.asking import ask, ask_patiently, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions
 from jesse_paperd.cli.sessions import session_argument, show_process_ends
+from jesse_paperd.terminal.printable import printable
 from jesse_paperd.terminal.progress import waiting
 from jesse_paperd.terminal.tables import minute, state, table
 
@@ -125,7 +126,9 @@ def _show(line: wire.LogLine, as_json: bool) -> None:
     # What a line goes on with stands under its beginning. Into a pipe no line is broken.
     width = shutil.get_terminal_size().columns - _INDENT if sys.stdout.isatty() else 10_000
     lines = [
-        part for text in line.message.rstrip().splitlines() for part in textwrap.wrap(text, max(20, width)) or [""]
+        part
+        for text in printable(line.message.rstrip()).splitlines()
+        for part in textwrap.wrap(text, max(20, width)) or [""]
     ]
     at = click.style(f"{minute(line.at):<{_INDENT}}", dim=True)
     click.echo(at + click.style(f"\n{' ' * _INDENT}".join(lines), fg="red" if line.level == "error" else None))

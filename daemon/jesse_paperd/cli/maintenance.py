@@ -11,6 +11,7 @@ from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.sessions import session_argument
+from jesse_paperd.terminal.printable import printable
 from jesse_paperd.terminal.tables import state, table
 
 
@@ -70,7 +71,7 @@ def restore(file: Path, as_json: bool) -> None:
         return print_json(restored)
     click.echo(f"{restored.session_id}  restored, {restored.status}")
     if restored.hint:
-        click.echo(restored.hint, err=True)
+        click.echo(printable(restored.hint), err=True)
     return None
 
 

@@ -12,6 +12,7 @@ from jesse_paper.errors import PaperError
 from jesse_paper.figures import money, price
 from jesse_paperd.cli.asking import ask
 from jesse_paperd.terminal.plots import draw_equity
+from jesse_paperd.terminal.printable import printable
 from jesse_paperd.terminal.tables import Styled, change, fall, minute, state
 
 REFRESH_SECONDS = 1.0
@@ -126,7 +127,7 @@ def _heading(s: wire.Status, width: int) -> Text:
     text.append(f"   {s.metrics.total_trades:,} trades{won}\n")
     _append_candles(text, s.health, wide=width > 90)
     for reason in (*s.health.reasons, *([s.error] if s.error else [])):
-        text.append(f"\n▲ {reason}", style="bold red")
+        text.append(f"\n▲ {printable(reason)}", style="bold red")
     return text
 
 
@@ -168,7 +169,7 @@ def _events(logs: wire.Logs, height: int) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
     # A message of several lines is one line here: the first tells.
     for line in logs.lines[-height:]:
-        message = " · ".join(part.strip() for part in line.message.strip().splitlines())
+        message = printable(" · ".join(part.strip() for part in line.message.strip().splitlines()))
         text.append(f"{minute(line.at):<16}  ", style="dim")
         text.append(f"{message}\n", style="red" if line.level == "error" else "")
     text.rstrip()

@@ -10,6 +10,7 @@ from jesse_paper import protocol as wire
 from jesse_paper.figures import money
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions
+from jesse_paperd.terminal.printable import printable
 from jesse_paperd.terminal.progress import waiting
 from jesse_paperd.terminal.sessions import show_metrics
 from jesse_paperd.terminal.tables import (
@@ -60,7 +61,7 @@ def ls(everything: bool, active: bool, limit: int | None, offset: int | None, as
     optional = ("started", "exchange", "position", "trades", "drawdown", "tf", "strategy", "symbol")
     table([*columns, "exchange", "started"], rows, optional=optional)
     if answer.hint:
-        click.echo(answer.hint, err=True)
+        click.echo(printable(answer.hint), err=True)
     return None
 
 
@@ -79,7 +80,7 @@ def stop(session_id: str, as_json: bool) -> None:
         return print_json(answer)
     click.echo(f"{answer.session_id}  {answer.status} ({answer.stop_reason}) after {answer.duration_hours:.2f} h")
     if answer.hint:
-        click.echo(answer.hint, err=True)
+        click.echo(printable(answer.hint), err=True)
     return show_metrics(answer.final_metrics)
 
 

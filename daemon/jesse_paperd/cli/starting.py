@@ -16,6 +16,7 @@ from jesse_paper.figures import money
 from jesse_paper.protocol import ENDED
 from jesse_paperd.cli.asking import ask, ask_patiently, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions, complete_strategies
+from jesse_paperd.terminal.printable import printable
 from jesse_paperd.terminal.progress import Show, progress_bar, waiting
 from jesse_paperd.terminal.sessions import describe
 from jesse_paperd.terminal.tables import percent
@@ -170,7 +171,7 @@ def _show(started: wire.Started, follows: bool | None, as_json: bool, note: str)
         if started.status == "failed":
             _raise_failure(session)
         if started.hint and not as_json:
-            click.echo(f"  {started.hint}", err=True)
+            click.echo(f"  {printable(started.hint)}", err=True)
         return
     if sys.stderr.isatty() and started.status not in ENDED:
         click.secho(f"\nCtrl-C leaves it running; jesse-paper watch {session} shows it again.", dim=True, err=True)

@@ -17,6 +17,7 @@ from jesse_paper.errors import PaperError
 from jesse_paper.figures import money
 from jesse_paperd.cli.asking import ask
 from jesse_paperd.cli.session_screen import REFRESH_SECONDS, SessionScreen
+from jesse_paperd.terminal.printable import printable
 from jesse_paperd.terminal.tables import Styled, change, fall, minute, plain, state, unwell
 
 COLUMNS = (
@@ -84,7 +85,7 @@ def cell(column: str, row: wire.SessionRow, cpu: float | None) -> Text:
     if shown is None or shown == "":
         return Text("–", style="dim", justify=justify)
     if isinstance(shown, Styled):
-        return Text(shown.text, style=shown.style, justify=justify)
+        return Text(printable(shown.text), style=shown.style, justify=justify)
     return Text(plain(shown), justify=justify)
 
 

@@ -34,6 +34,7 @@ from jesse_paperd.feed.limits import LIMITS
 from jesse_paperd.feed.messages import (
     Event,
     ExchangeState,
+    FeedAlive,
     FeedProblem,
     FeedReady,
     MarketState,
@@ -47,6 +48,8 @@ from jesse_paperd.feed.venue import Venue
 
 #: Seconds between looks at the state of all markets.
 TICK = 1.0
+#: How often the feed says that it is there.
+ALIVE_SECONDS = 5.0
 #: Unread output that is tolerated; beyond it, states wait until the daemon reads again.
 OUTPUT_LIMIT = 1 << 20
 
@@ -154,8 +157,12 @@ async def serve(
             output.write(encode(event) + b"\n")
 
     async def report() -> None:
+        alive_at = 0.0
         while True:
             await asyncio.sleep(TICK)
+            if loop.time() - alive_at >= ALIVE_SECONDS:
+                alive_at = loop.time()
+                emit(FeedAlive())
             if output.get_write_buffer_size() < OUTPUT_LIMIT // 2:
                 feed.report()
 

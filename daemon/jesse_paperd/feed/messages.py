@@ -54,6 +54,10 @@ class FeedReady(Event, tag="ready", frozen=True, kw_only=True):
     pid: int
 
 
+class FeedAlive(Event, tag="alive", frozen=True, kw_only=True):
+    """Every few seconds: a feed that says nothing for longer hangs, and is replaced."""
+
+
 class FeedProblem(Event, tag="problem", frozen=True, kw_only=True):
     """Something the daemon should log: a line that is not a subscription list, an exchange that cannot be followed."""
 
@@ -114,7 +118,7 @@ class ExchangeState(Event, tag="exchange", frozen=True, kw_only=True):
     weight_limit: float = 0.0
 
 
-FeedEvent = FeedReady | FeedProblem | CandleClosed | MarketState | ExchangeState
+FeedEvent = FeedReady | FeedAlive | FeedProblem | CandleClosed | MarketState | ExchangeState
 
 decode_subscriptions = msgspec.json.Decoder(SubscriptionList).decode
 decode_event = msgspec.json.Decoder(FeedEvent).decode

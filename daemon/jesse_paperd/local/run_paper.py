@@ -41,6 +41,7 @@ from jesse_paperd.service.views.performance import equity
 from jesse_paperd.service.views.sessions import final, started
 from jesse_paperd.service.views.trading import trades
 from jesse_paperd.terminal.failing import error_object, fail
+from jesse_paperd.terminal.printable import printable
 
 _EVERYTHING = 10**9
 #: Fields of the answer to a start that say nothing of a run in the foreground.
@@ -163,14 +164,14 @@ def _tell_problems(events: IO[bytes]) -> None:
         if isinstance(event, MarketState):
             problem = f"{event.symbol} is {event.state}: {event.reason}" if event.reason else ""
         if problem not in ("", told):
-            sys.stderr.write(f"{problem}\n")
+            sys.stderr.write(f"{printable(problem)}\n")
         told = problem
 
 
 def _print_traceback(layout: Layout, spec: SessionSpec) -> None:
     with contextlib.closing(JournalReader(layout.session(spec.session_id).journal)) as reader:
         for _, _, level, message in reader.logs()[-20:]:
-            sys.stderr.write(f"{level}: {message}\n")
+            sys.stderr.write(printable(f"{level}: {message}\n"))
 
 
 def _report(

@@ -9,7 +9,7 @@ import time
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
 from jesse_paperd.records.record import Record, now_ms
-from jesse_paperd.service.maintenance import Retention, bytes_in
+from jesse_paperd.service.maintenance import Retention, bytes_in, sweep_leftovers
 from jesse_paperd.service.parts import Parts
 
 log = logging.getLogger(__name__)
@@ -64,6 +64,8 @@ async def retain(parts: Parts) -> None:
                         continue  # it was deleted meanwhile, or goes on
                     await delete_session(parts, session_id, None)
                 log.info("deleted session %s: it ended %g days ago", session_id, parts.config.retention_days)
+            if freed := await parts.workers.load(sweep_leftovers, parts.layout):
+                log.info("deleted %.1f MB that interrupted work had left", freed / 1_000_000)
         except Exception:
             log.exception("what has expired could not be deleted")
         await asyncio.sleep(3600)

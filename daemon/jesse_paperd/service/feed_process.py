@@ -36,6 +36,10 @@ log = logging.getLogger(__name__)
 
 Market = tuple[str, str]
 
+#: A feed says every few seconds that it is there (feed/main.py); at first it imports for a while.
+_SILENT_SECONDS = 20.0
+_FIRST_WORD_SECONDS = 120.0
+
 
 class FeedKeeper:
     """Owns the feed process.
@@ -156,8 +160,14 @@ class FeedKeeper:
         self._tell()
         assert process.stdout is not None
         try:
-            while line := await process.stdout.readline():
+            patience = _FIRST_WORD_SECONDS
+            while line := await asyncio.wait_for(process.stdout.readline(), patience):
                 self._hear(line)
+                patience = _SILENT_SECONDS
+            await process.wait()
+        except TimeoutError:
+            log.error("the feed, pid %d, has said nothing for %.0f seconds and is ended", process.pid, patience)
+            process.kill()
             await process.wait()
         finally:
             if process.stdin is not None:

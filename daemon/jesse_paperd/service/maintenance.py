@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from jesse_paperd.records.record import Record
 
 _MB = 1_000_000
 _GRACE_SECONDS = 86_400.0
+_LEFTOVERS = ("candles/files/*.part", "archives/.*", "run/verify-*", "sessions/*/record.json.new", "*.sqlite.new")
 
 
 def bytes_in(folder: Path) -> int:
@@ -69,3 +71,24 @@ class Retention:
         expired = [session_id for session_id, at in ended.items() if now_ms - at > self._days * DAY]
         self._expired = {session_id: self._expired.get(session_id, monotonic) for session_id in expired}
         return [session_id for session_id, since in self._expired.items() if monotonic - since >= _GRACE_SECONDS]
+
+
+def sweep_leftovers(layout: Layout) -> int:
+    """Delete what refused or interrupted work has left behind; the bytes that this freed. For a worker thread.
+
+    Only what is older than a day goes: younger files may be somebody's who is at work.
+    """
+    freed = 0
+    for pattern in (
+        "candles/files/*.part",
+        "archives/.*",
+        "run/verify-*",
+        "sessions/*/record.json.new",
+        "*.sqlite.new",
+    ):
+        for path in layout.home.glob(pattern):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _GRACE_SECONDS:
+                    freed += bytes_in(path) if path.is_dir() else path.stat().st_size
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return freed

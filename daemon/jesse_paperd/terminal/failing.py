@@ -15,6 +15,7 @@ from typing import NoReturn
 import msgspec
 
 from jesse_paper.errors import PaperError
+from jesse_paperd.terminal.printable import printable
 
 #: The daemon's words are for all its clients, and name the tools: these are the commands that do the same.
 COMMANDS = {
@@ -45,7 +46,7 @@ def fail(error: PaperError, as_json: bool) -> NoReturn:
         told = msgspec.json.encode({"error": error_object(error)}).decode()
     else:
         hint = f"\n  {_ours(error.hint)}" if error.hint else ""
-        told = f"jesse-paper: {_ours(error.message)}{hint}  [{error.code}]"
+        told = printable(f"jesse-paper: {_ours(error.message)}{hint}  [{error.code}]")
     sys.stderr.write(f"{told}\n")
     sys.stderr.flush()
     # What could not be printed must not be tried again at the end.

@@ -14,6 +14,7 @@ import click
 
 from jesse_paper.figures import moneys, price, prices
 from jesse_paper.protocol import ENDED
+from jesse_paperd.terminal.printable import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -143,7 +144,7 @@ def plain(value: Any) -> str:
         return "–"
     if isinstance(value, float):
         return price(value)
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else printable(str(value))
 
 
 def _column(values: list[Any], per_cell: bool) -> list[str | Styled]:
@@ -171,7 +172,7 @@ def _rich(value: str | Styled) -> Any:
     # A Text, never a str: what a strategy's author wrote in brackets is not markup.
     from rich.text import Text
 
-    return Text(value.text, style=value.style) if isinstance(value, Styled) else Text(value)
+    return Text(printable(value.text), style=value.style) if isinstance(value, Styled) else Text(value)
 
 
 def _grid(header: bool) -> Table:
