@@ -185,6 +185,7 @@ def test_what_a_daemon_tells_of_itself_is_judged(
         wire.PaperHealth: health,
         wire.PaperListStrategies: strategies,
         wire.PaperListSessions: wire.Sessions(sessions=[], total=0),
+        wire.PaperCheckFiles: wire.Checked(sessions=0),
     }
 
     def behave(frame: bytes) -> bytes:
@@ -210,6 +211,7 @@ def test_sessions_that_failed_are_named(short_home: Path):
         wire.PaperHealth: HEALTH,
         wire.PaperListStrategies: STRATEGIES,
         wire.PaperListSessions: wire.Sessions(sessions=[failed], total=1),
+        wire.PaperCheckFiles: wire.Checked(sessions=1),
     }
 
     def behave(frame: bytes) -> bytes:

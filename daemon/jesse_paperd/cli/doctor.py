@@ -31,6 +31,8 @@ _CLOCK_TOLERANCE_MS = 1000
 #: The exchange that is asked for by default, to see whether the network is there when no session says so.
 _EXCHANGE = ("api.binance.com", 443)
 _CONNECT_SECONDS = 3.0
+#: Reading everything takes a while where there is much.
+_FILES_SECONDS = 60.0
 _APPEARS_SECONDS = 3.0
 _CHECK_SECONDS = 60.0
 
@@ -110,13 +112,17 @@ def _findings() -> Iterator[Finding]:
     yield _engine(pong, health)
     yield _project(ask(wire.PaperListStrategies, {}))
     yield _sessions(ask(wire.PaperListSessions, {"active_only": True, "limit": 1000}))
-    yield _files(ask(wire.PaperCheckFiles, {}, timeout=300))
+    yield _files()
     yield _feed(health)
     yield _clock(health)
 
 
-def _files(checked: wire.Checked) -> Finding:
+def _files() -> Finding:
     """What is kept of every session, read whole."""
+    try:
+        checked: wire.Checked = ask(wire.PaperCheckFiles, {}, timeout=_FILES_SECONDS)
+    except PaperError as error:
+        return Finding("files", "unknown", error.message)
     if checked.registry:
         return Finding("files", "warning", "; ".join(checked.registry), "compare `jesse-paper ls --all` with a backup")
     if not checked.damaged:
