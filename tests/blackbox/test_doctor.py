@@ -24,7 +24,7 @@ from tests.support.daemon import EXAMPLES, Daemon, Project, eventually, running_
 BIN = Path(sys.executable).parent
 CHECKS = [
     *("home", "permissions", "configuration", "service", "disk", "socket", "daemon", "versions", "engine"),
-    *("Jesse project", "sessions", "feed", "clock"),
+    *("Jesse project", "sessions", "files", "feed", "clock"),
 ]
 
 
