@@ -69,7 +69,7 @@ def test_the_archive_of_a_running_session_is_of_one_moment(daemon: Daemon, tmp_p
     assert then["trades"]
     assert now["trades"][: len(then["trades"])] == then["trades"]
     assert then["equity"][:-1] == now["equity"][: len(then["equity"]) - 1]
-    assert then["equity"][-1][1] == then["progress"][0][4] + 60_000
+    assert then["equity"][-1][1] == then["progress"][0][3] + 60_000
 
 
 def test_a_running_session_is_not_deleted(daemon: Daemon) -> None:

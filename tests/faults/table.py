@@ -49,7 +49,9 @@ def kill(kills: int, seed: list[str], folder: Path) -> Path:
 def break_everything(folder: Path) -> tuple[ElementTree.Element, int]:
     results = folder / "faults.xml"
     options = ["-n", "3", "--dist", "loadfile", "-m", "", f"--junitxml={results}", "-o", "junit_family=xunit1"]
-    status = subprocess.run([sys.executable, "-m", "pytest", *options, "tests/faults", "tests/security"], cwd=ROOT, check=False)
+    status = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "tests/faults", "tests/security"], cwd=ROOT, check=False
+    )
     return ElementTree.parse(results).getroot(), status.returncode
 
 

@@ -45,7 +45,7 @@ def eventually(what: str, condition: Callable[[], Value], seconds: float = PATIE
     return value
 
 
-_PASSED_ON = ["TRAPS", "FAST_FEED", "DEFECT", "CLOCK_SHIFT", "PYTHONDONTWRITEBYTECODE"]
+_PASSED_ON = ["TRAPS", "FAST_FEED", "DEFECT", "CLOCK_SHIFT"]
 
 
 class Daemon:
@@ -63,9 +63,8 @@ class Daemon:
         self.home.mkdir(exist_ok=True)
         self.layout = Layout(self.home)
         self.project = project
-        # What test doubles are told by; a strategy sees nothing else of the daemon's environment.
-        passed = f"session_environment = {_PASSED_ON!r}\n"
-        (self.home / "config.toml").write_text(passed + config)
+        if config:
+            (self.home / "config.toml").write_text(config)
         self.endpoint = f"ipc://{self.home}/run/daemon.sock"
         self.environment = {
             **os.environ,
@@ -89,6 +88,7 @@ class Daemon:
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start one more daemon process on this home, without waiting."""
+        self._pass_on()
         with (self.home / "output").open("ab") as output:
             return subprocess.Popen(
                 [sys.executable, "-c", self.program],
@@ -98,6 +98,14 @@ class Daemon:
                 stdout=output,
                 stderr=output,
             )
+
+    def _pass_on(self) -> None:
+        """Let the doubles in a session's process see what they are told by; a strategy sees little else."""
+        names = [name for name in _PASSED_ON if name in self.environment]
+        file = self.home / "config.toml"
+        config = file.read_text() if file.exists() else ""
+        if names and "session_environment" not in config:
+            file.write_text(f"session_environment = {names!r}\n{config}")
 
     def output(self) -> str:
         """What the daemons of this home have printed so far."""

@@ -213,6 +213,7 @@ def _no_daemon(error: PaperError, configuration: Configuration | None) -> Iterat
     yield Finding("engine", "unknown", "the daemon imports it")
     yield _project_folder(configuration)
     yield Finding("sessions", "unknown", "the daemon knows them")
+    yield Finding("files", "unknown", "the daemon reads them")
     yield Finding("feed", "unknown", "the daemon runs it")
     yield Finding("clock", "unknown", "the feed compares it")
 
