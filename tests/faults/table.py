@@ -46,6 +46,16 @@ def kill(kills: int, seed: list[str], folder: Path) -> Path:
     return report
 
 
+def fuzz(kills: int, folder: Path) -> Path:
+    """As many damaged databases and files as processes are killed, and a thousand times as many frames."""
+    report = folder / "fuzz.json"
+    counts = ["--frames", str(1000 * kills), "--databases", str(10 * kills), "--files", str(10 * kills)]
+    subprocess.run(
+        [sys.executable, "-m", "tests.security.fuzz", *counts, "--report", str(report)], cwd=ROOT, check=False
+    )
+    return report
+
+
 def break_everything(folder: Path) -> tuple[ElementTree.Element, int]:
     results = folder / "faults.xml"
     options = ["-n", "3", "--dist", "loadfile", "-m", "", f"--junitxml={results}", "-o", "junit_family=xunit1"]
@@ -96,6 +106,14 @@ after comparing {rows:,} rows.
 
 {struck}
 
+## Damaged at random
+
+Frames are changed by a few bytes and sent through the decoder; one bit is flipped in a registry or a journal, and
+everything is asked of the home; candle files are changed by a few bytes and read. *Unhandled* is an error that nobody
+expected, *silent* an answer that changed without a word. `scripts/fuzz` repeats it with `--seed {fuzz_seed}`.
+
+{fuzzed}
+
 ## Any step after any other
 
 A state machine takes random steps, and checks the invariants of [architecture.md](architecture.md) after each:
@@ -110,7 +128,7 @@ sentence was true, and that nothing was lost.
 """
 
 
-def page(kills: dict[str, Any], results: ElementTree.Element) -> str:
+def page(kills: dict[str, Any], fuzzed: list[dict[str, Any]], results: ElementTree.Element) -> str:
     struck = [(*what.split(", ", 1), times) for what, times in kills["by"].items()]
     text = PAGE_TEXT.format(
         **kills
@@ -118,6 +136,8 @@ def page(kills: dict[str, Any], results: ElementTree.Element) -> str:
             "today": datetime.datetime.now(datetime.UTC).date(),
             "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}, Jesse {version('jesse')}",
             "struck": table("SIGKILL to", "when", "times", struck),
+            "fuzzed": table("damaged", "times", "unhandled", "silent", [_fuzzed(each) for each in fuzzed]),
+            "fuzz_seed": fuzzed[0]["seed"],
             "steps": table("step", "times", steps(results).items()),
         }
     )
@@ -126,6 +146,10 @@ def page(kills: dict[str, Any], results: ElementTree.Element) -> str:
         rows = [(fault.sentence, fault.times, fault.outcome) for fault in found]
         text += f"\n### {name}: `{file}`\n\n{table('fault', 'times', 'outcome', rows)}\n"
     return text
+
+
+def _fuzzed(campaign: dict[str, Any]) -> tuple[str, str, int, int]:
+    return campaign["name"], f"{campaign['tried']:,}", campaign.get("unhandled", 0), campaign.get("silent", 0)
 
 
 def table(*columns_and_rows: Any) -> str:
@@ -140,13 +164,15 @@ def main() -> int:
     parser.add_argument("kills", type=int, nargs="?", default=100)
     parser.add_argument("--seed", default=None)
     parser.add_argument("--report", type=Path, help="of a crash loop that was run before")
+    parser.add_argument("--fuzzed", type=Path, help="what `scripts/fuzz --report FILE` wrote before")
     arguments = parser.parse_args()
     seed = ["--seed", arguments.seed] if arguments.seed is not None else []
     with tempfile.TemporaryDirectory() as folder:
         report = arguments.report or kill(arguments.kills, seed, Path(folder))
         kills = json.loads(report.read_text())
+        fuzzed = arguments.fuzzed or fuzz(arguments.kills, Path(folder))
         results, failed = break_everything(Path(folder))
-    PAGE.write_text(page(kills, results))
+        PAGE.write_text(page(kills, json.loads(fuzzed.read_text()), results))
     print(f"wrote {PAGE.relative_to(ROOT)}")
     return failed or bool(kills["defects"] or kills["lost"] or kills["doubled"])
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import json
 import logging
 import random
 import shutil
@@ -17,7 +18,6 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -43,6 +43,7 @@ class Campaign:
     def __init__(self, name: str, seed: int) -> None:
         self.name = name
         self.chance = random.Random(seed)
+        self.tried = 0
         self.found: Counter[str] = Counter()
         self.kept: list[str] = []
 
@@ -54,6 +55,7 @@ class Campaign:
     def run(self, count: int, attempt: Callable[[int], str]) -> None:
         """Make so many attempts; each says what became of it."""
         began = time.monotonic()
+        self.tried += count
         for n in range(count):
             try:
                 self.found[attempt(n)] += 1
@@ -174,14 +176,18 @@ def main() -> int:
     parser.add_argument("--databases", type=int, default=200)
     parser.add_argument("--files", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
+    parser.add_argument("--report", type=Path, help="write what was found there, as JSON")
     given = parser.parse_args()
     print(f"seed {given.seed}")
     logging.disable(logging.CRITICAL)  # thousands of damaged registries are told of below
-    campaigns: list[Any] = [frames(given.frames, given.seed), candle_files(given.files, given.seed)]
+    campaigns = [frames(given.frames, given.seed), candle_files(given.files, given.seed)]
     with tempfile.TemporaryDirectory(prefix="jp-fuzz-home-") as folder:
         home = a_home(Path(folder) / "home")
         for victim in ("registry.sqlite", "sessions/one/journal.sqlite"):
             campaigns.append(databases(home, victim, given.databases // 2, given.seed))
+    if given.report is not None:
+        told = [{"name": each.name, "tried": each.tried, **each.found, "seed": given.seed} for each in campaigns]
+        given.report.write_text(json.dumps(told))
     return 1 if any(each.found["unhandled"] + each.found["silent"] for each in campaigns) else 0
 
 
