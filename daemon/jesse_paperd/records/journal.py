@@ -22,7 +22,7 @@ import msgspec
 from jesse_paper.errors import PaperError
 from jesse_paperd.core.sqlite import Migration, open_reader, open_writer, transaction
 from jesse_paperd.records.record import damaged
-from jesse_paperd.records.seals import broken, missing, seal_of, seal_of_six
+from jesse_paperd.records.seals import broken, missing, seal_of, seal_of_run
 
 VERSION = 2
 #: Rows of one statement: a long replay writes its equity in two thirds of the time that it takes row by row.
@@ -299,7 +299,7 @@ _SEALED: dict[str, tuple[str, ...]] = {
 
 
 def _seal(table: str) -> Callable[..., int]:
-    return seal_of_six if table == "equity" else lambda *values: seal_of(values)
+    return seal_of_run if table == "equity" else lambda *values: seal_of(values)
 
 
 def count_and_seal(db: sqlite3.Connection) -> None:
@@ -405,7 +405,7 @@ def _insert(db: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]],
     into = f"INSERT OR REPLACE INTO {table} ({','.join(columns)}) VALUES "
     row = f"({','.join('?' * len(columns))})"
     before = tuple(fixed.values())
-    rest = [(*before, *values, seal(*values)) for values in rows]
+    rest = [(*before, *values, seal(*values)) for values in rows] if before else [(*v, seal(*v)) for v in rows]
     whole = len(rest) - len(rest) % _AT_ONCE
     if whole:
         together = (list(chain.from_iterable(rest[n : n + _AT_ONCE])) for n in range(0, whole, _AT_ONCE))

@@ -7,8 +7,8 @@ CRC-32 of its values, and the row of `progress` counts all others, so that none 
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterable, Sequence
+from zlib import crc32
 
 import msgspec
 
@@ -24,12 +24,14 @@ def seal_of(values: Iterable[object]) -> int:
 
     Numbers count as floats, and minus zero as zero: that is how they come back from SQLite.
     """
-    return zlib.crc32(_encode([value + 0.0 if isinstance(value, int | float) else value for value in values]))
+    return crc32(_encode([value + 0.0 if isinstance(value, int | float) else value for value in values]))
 
 
-def seal_of_six(a: float, b: float, c: float, d: float, e: float, f: float) -> int:
-    """The same for a row of six numbers, of which a journal has most."""
-    return zlib.crc32(_pack_six(a + 0.0, b + 0.0, c + 0.0, d + 0.0, e + 0.0, f + 0.0))
+def seal_of_run(
+    first_at: int, last_at: int, samples: int, equity: float, unrealized_pnl: float, in_position: int
+) -> int:
+    """The same for a run of equity, of which a journal has most. Packing takes whole numbers for floats by itself."""
+    return crc32(_pack_six(first_at, last_at, samples, equity + 0.0, unrealized_pnl + 0.0, in_position))
 
 
 def broken(table: str, row: Sequence[object]) -> PaperError:
