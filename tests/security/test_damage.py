@@ -95,6 +95,20 @@ def test_a_registry_of_noise_is_made_anew_from_the_copies_and_says_so(home: Path
         assert list(daemon.home.glob("registry.damaged-*.sqlite"))
 
 
+def test_a_registry_with_a_flipped_version_is_made_anew_and_one_of_a_newer_version_is_refused(home: Path) -> None:
+    with daemon_of(home) as daemon:
+        with contextlib.closing(sqlite3.connect(daemon.layout.registry)) as db:
+            db.execute("PRAGMA user_version = 262148")
+        daemon.start()
+        assert daemon.call(wire.PaperListSessions(active_only=False)).total == 3
+        daemon.kill()
+        with contextlib.closing(sqlite3.connect(daemon.layout.registry)) as db:
+            db.execute("CREATE TABLE of_the_future (id INTEGER)")
+            db.execute("PRAGMA user_version = 262148")
+        assert daemon.spawn().wait(60) == 7
+        assert "newer version" in daemon.output()
+
+
 def test_an_older_registry_takes_back_the_sessions_that_are_not_in_it(home: Path) -> None:
     with daemon_of(home) as daemon:
         with contextlib.closing(sqlite3.connect(daemon.layout.registry)) as db:

@@ -127,11 +127,22 @@ def _take_from_copies(registry: Registry, copies: Copies) -> None:
     registry.all()
 
 
+def _tables(db: sqlite3.Connection) -> dict[str, set[str]]:
+    """The columns of each table."""
+    names = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return {name: {column[1] for column in db.execute(f"PRAGMA table_info({name})")} for name in names}
+
+
 def _is_damaged(path: Path) -> bool:
-    """Whether a file that cannot be opened is at fault itself, and not the disk or its permissions."""
+    """Whether a file that cannot be opened is at fault itself, and not the disk, its permissions or its age."""
     try:
         with contextlib.closing(connect_read_only(path)) as db:
-            return bool(db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
+            if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                return True
+            # It says that it is of another version, and yet has the very tables of this one.
+            with contextlib.closing(sqlite3.connect(":memory:")) as ours:
+                ours.executescript(registry_module.SCHEMA)
+                return _tables(db) == _tables(ours)
     except UnicodeError:
         return True
     except sqlite3.DatabaseError as error:
