@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import chain
@@ -595,7 +596,7 @@ class JournalReader:
             for row in rows:
                 if seal(*row[:-1]) != row[-1]:
                     raise broken(table, row)
-        except (TypeError, OverflowError) as error:  # text where a number should be
+        except (TypeError, OverflowError, struct.error) as error:  # text or nothing where a number should be
             raise broken(table, row) from error
         return [row[:-1] for row in rows]
 
