@@ -102,6 +102,11 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
 
 
+def lenient_text(raw: bytes) -> str:
+    """A `text_factory` for what may be damaged: checksums find a flipped bit, one bad byte should not hide a table."""
+    return raw.decode(errors="surrogateescape")
+
+
 @contextlib.contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """All or nothing. The original error is raised, even where SQLite has rolled back by itself or cannot."""

@@ -75,12 +75,13 @@ def kill_group(leader: Identity) -> int:
     The kernel gives a session's number to no other process while anyone is in it, so whoever is in it is the leader's.
     """
     killed = 0
+    if identify(leader.pid) not in (None, leader):
+        return killed
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit() or folder.name == str(leader.pid):
             continue
         pid = int(folder.name)
-        known = identify(pid)
-        if known is None or _session_of(pid) != leader.pid or identify(leader.pid) not in (None, leader):
+        if _session_of(pid) != leader.pid or (known := identify(pid)) is None:
             continue
         with contextlib.suppress(OSError):
             descriptor = watch(known)

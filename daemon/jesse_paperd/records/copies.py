@@ -7,7 +7,6 @@ after the registry.
 from __future__ import annotations
 
 import logging
-import os
 import zlib
 from collections.abc import Iterator
 
@@ -44,7 +43,7 @@ class Copies:
             return
         try:
             new.write_bytes(msgspec.json.encode(Copy(revision, text, _checksum(revision, text))))
-            os.chmod(new, 0o600)  # noqa: PTH101
+            new.chmod(0o600)
             new.replace(path)
         except OSError as error:
             log.warning("the copy of session %s could not be written: %s", record.session_id, error)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jesse_paper.errors import PaperError
 from jesse_paperd.core.layout import Layout
-from jesse_paperd.core.sqlite import connect_read_only
+from jesse_paperd.core.sqlite import connect_read_only, lenient_text
 from jesse_paperd.records import registry as registry_module
 from jesse_paperd.records.copies import Copies
 from jesse_paperd.records.record import Record
@@ -97,7 +97,7 @@ def _readable_rows(path: Path) -> list[Record]:
     """The rows that can still be read, one by one: a damaged page takes only its own."""
     found: dict[str, Record] = {}
     with contextlib.suppress(sqlite3.Error, ValueError), contextlib.closing(connect_read_only(path)) as db:
-        db.text_factory = lambda raw: raw.decode(errors="surrogateescape")
+        db.text_factory = lenient_text
         last = db.execute("SELECT max(rowid) FROM sessions").fetchone()[0] or 0
         for rowid in range(1, min(last, 1_000_000) + 1):
             with contextlib.suppress(sqlite3.Error, DamagedRow, TypeError, ValueError):
@@ -111,8 +111,9 @@ def _readable_rows(path: Path) -> list[Record]:
 def _take_from_copies(registry: Registry, copies: Copies) -> None:
     """Take what the registry lacks or has an older version of; give those a copy that have none."""
     known = {record.session_id: record for record in registry.all()}
-    taken = []
+    taken, whole = [], set()
     for record, revision in copies.all():
+        whole.add(record.session_id)
         if record.session_id not in known or revision > registry.revision_of(record.session_id):
             registry.adopt(record)
             taken.append(record.session_id)
@@ -122,7 +123,7 @@ def _take_from_copies(registry: Registry, copies: Copies) -> None:
             f"in their folders: {', '.join(sorted(taken)[:10])}"
         )
     for session_id, record in known.items():
-        if session_id not in taken and copies.read(session_id) is None:
+        if session_id not in whole:
             copies.write(record, registry.revision_of(session_id))
     registry.all()
 

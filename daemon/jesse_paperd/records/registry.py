@@ -21,7 +21,7 @@ import msgspec
 from jesse_paper.errors import PaperError
 from jesse_paper.protocol import Answer, Operation, Reply
 from jesse_paperd.core.minutes import DAY
-from jesse_paperd.core.sqlite import open_reader, open_writer, transaction
+from jesse_paperd.core.sqlite import lenient_text, open_reader, open_writer, transaction
 from jesse_paperd.records.copies import Copies
 from jesse_paperd.records.journal import LeverageChange
 from jesse_paperd.records.record import ProcessEnd, Record, damaged, now_ms
@@ -135,18 +135,13 @@ def _checksum(row: tuple[Any, ...]) -> int:
     return zlib.crc32(repr(row).encode(errors="backslashreplace"))
 
 
-def _lenient(raw: bytes) -> str:
-    return raw.decode(errors="surrogateescape")
-
-
 class Registry:
     """The writing side, held by the daemon alone."""
 
     def __init__(self, path: Path, copies: Copies | None = None) -> None:
         self._copies = copies
         self._db = open_writer(path, SCHEMA, VERSION, MIGRATIONS)
-        # A flipped bit in a text is the checksum's to find; it should not keep a whole table from being read.
-        self._db.text_factory = _lenient
+        self._db.text_factory = lenient_text
         #: Sessions whose row cannot be read, each with the reason, as of the last `all`.
         self.damaged: dict[str, str] = {}
         #: What was wrong with it when it was opened, for the daemon's health.

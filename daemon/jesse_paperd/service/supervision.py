@@ -35,7 +35,7 @@ Conclude = Callable[[Record, Outcome | None], Awaitable[None]]
 
 #: A session that is meant to stop is tried again at least this often: someone waits for it.
 _LONGEST_WAIT_TO_STOP = 1.0
-#: How often a process is looked at, and how many times the limit of a candle it may take before it is ended from here.
+#: How often a process is looked at, at most; how many times the limit of a candle it may take before it is ended here.
 _WATCH_SECONDS = 1.0
 _PATIENCE = 3.0
 #: When the daemon itself could not do its part, such as write to a full disk.
@@ -169,14 +169,15 @@ class Supervision:
         C or one that the strategy protects, is ended from here. Time for which the process was frozen does not count.
         """
         limit = self._config.limits.candle_seconds
+        interval = max(_WATCH_SECONDS, limit / 4)
         dead = asyncio.ensure_future(process.died())
         counted, seen = 0.0, time.monotonic()
         try:
-            while not (await asyncio.wait({dead}, timeout=_WATCH_SECONDS))[0]:
+            while not (await asyncio.wait({dead}, timeout=interval if limit else None))[0]:
                 took, now = process.turn_seconds(), time.monotonic()
                 counted = 0.0 if took is None or took < now - seen or process.is_frozen() else counted + now - seen
                 seen = now
-                if limit and counted > _PATIENCE * limit + _WATCH_SECONDS:
+                if counted > _PATIENCE * limit + interval:
                     took_too_long = f"the strategy took longer than {_PATIENCE * limit:g} seconds over a candle"
                     told = f"{took_too_long} and could not be interrupted"
                     log.error("session %s: %s", self.session_id, told)
