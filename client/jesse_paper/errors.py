@@ -61,7 +61,7 @@ ERRORS: dict[ErrorCode, ErrorKind] = {
     "feed_unavailable": ErrorKind(True, 7, "the market's candles cannot be had now"),
     "engine_unavailable": ErrorKind(False, 7, "the engine cannot start: Jesse is missing or of another version"),
     "too_many_sessions": ErrorKind(True, 7, "the limit of running sessions is reached"),
-    "busy": ErrorKind(True, 7, "the daemon has as many requests as it takes; nothing was done"),
+    "busy": ErrorKind(True, 7, "as many requests as the daemon takes, or its registry is locked; nothing was done"),
     "forbidden": ErrorKind(False, 5, "the client's key may not ask this; nothing was done"),
     "storage_failed": ErrorKind(True, 7, "the disk is full, read-only or damaged"),
     "damaged": ErrorKind(False, 7, "what is stored of a session is not what was written"),

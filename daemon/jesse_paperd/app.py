@@ -17,8 +17,6 @@ import signal
 import sys
 from pathlib import Path
 
-import msgspec
-
 from jesse_paper.errors import PaperError
 from jesse_paperd.candles.jesse_database import database_of
 from jesse_paperd.config import Config, load
@@ -64,11 +62,11 @@ async def run(config: Config, layout: Layout, config_file: Path) -> None:
     async def conclude(record: Record, outcome: Outcome | None) -> None:
         final = await workers.read(final_of, data, record, outcome)
         ended_at = outcome.ended_at if outcome is not None else now_ms()
-        registry.end(record.session_id, ended_at, msgspec.json.encode(final).decode())
+        await workers.write(registry.end, record.session_id, ended_at, final)
         log.info("session %s ended: %s", record.session_id, final.stop_reason)
 
     feed = FeedKeeper(layout.home, config_file, config.restart, launcher.wake)
-    manager = SessionManager(config, layout, registry, launcher, data, feed, conclude)
+    manager = SessionManager(config, layout, registry, launcher, data, workers, feed, conclude)
     directory = Directory(registry, manager, feed, data, workers, config.stalled_seconds)
     parts = Parts(
         config=config,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import zmq
 
@@ -34,6 +36,13 @@ def code_of(client: DaemonClient, body: wire.Operation) -> str:
     return ""
 
 
+def resident_mib(daemon: Daemon) -> int:
+    """What the daemon has in memory."""
+    assert daemon.process is not None
+    status = Path(f"/proc/{daemon.process.pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) // 1024
+
+
 def test_hundreds_of_abandoned_waits_hold_up_no_ping_no_list_and_no_stop(daemon: Daemon) -> None:
     start_trading(daemon, "waited-for", speed=60.0)
     start_trading(daemon, "beside", speed=60.0)
@@ -57,13 +66,7 @@ def test_hundreds_of_abandoned_waits_hold_up_no_ping_no_list_and_no_stop(daemon:
 def test_a_client_that_never_reads_is_given_up_on_and_the_daemon_stays_small(daemon: Daemon) -> None:
     start_trading(daemon, "large", speed="max")
     daemon.ended("large")
-    assert daemon.process is not None
-    status = Path(f"/proc/{daemon.process.pid}/status")
-
-    def resident() -> int:
-        return int(next(line for line in status.read_text().splitlines() if line.startswith("VmRSS")).split()[1])
-
-    before = resident()
+    before = resident_mib(daemon)
     context = zmq.Context()
     try:
         dealer = context.socket(zmq.DEALER)
@@ -75,7 +78,7 @@ def test_a_client_that_never_reads_is_given_up_on_and_the_daemon_stays_small(dae
         with DaemonClient(daemon.endpoint) as client:
             client.call(wire.Ping())
             client.call(ask, timeout=60)
-        assert resident() - before < 300_000, "kB"
+        assert resident_mib(daemon) - before < 300
     finally:
         context.destroy(linger=0)
 
@@ -89,6 +92,79 @@ def test_a_message_of_many_frames_is_dropped_and_others_are_answered(daemon: Dae
         assert daemon.client.call(wire.Ping()).version
     finally:
         context.destroy(linger=0)
+
+
+def greeted(daemon: Daemon) -> socket.socket:
+    """A connection whose far side takes it for a DEALER: https://rfc.zeromq.org/spec/23/"""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(daemon.endpoint.removeprefix("ipc://"))
+    connection.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32))
+    ready = b"\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
+    connection.sendall(bytes([4, len(ready)]) + ready)
+    return connection
+
+
+def test_a_locked_registry_costs_those_who_change_something_and_nobody_else(daemon: Daemon) -> None:
+    start_trading(daemon, "noted", speed=60.0)
+    context = zmq.Context()
+    try:
+        with contextlib.closing(sqlite3.connect(daemon.layout.registry, isolation_level=None)) as intruder:
+            intruder.execute("BEGIN IMMEDIATE")
+            dealer = context.socket(zmq.DEALER)
+            dealer.connect(daemon.endpoint)
+            for n in range(20):
+                update = wire.PaperUpdateSession(session_id="noted", updates=wire.SessionUpdates(notes=str(n)))
+                dealer.send_multipart([b"", encode_request(f"locked-{n}", update)])
+            for n in range(5):
+                dealer.send_multipart([b"", encode_request(f"ping-{n}", wire.Ping())])
+            replies = [msgspec.msgpack.decode(dealer.recv_multipart()[-1], type=wire.ReplyEnvelope) for _ in range(25)]
+            assert code_of(daemon.client, wire.PaperStop("noted")) == "busy"
+        codes = [reply.body.code if isinstance(reply.body, wire.Failure) else "" for reply in replies]
+        assert codes.count("busy") == 20
+        assert codes.index("") < 5, "a ping waits for no write"
+        assert daemon.status("noted").status == "running"
+    finally:
+        context.destroy(linger=0)
+    daemon.stop_session("noted")
+
+
+def test_a_message_without_an_end_is_cut_off_and_others_are_answered(daemon: Daemon) -> None:
+    before = resident_mib(daemon)
+    frame = b"\x03" + (900_000).to_bytes(8, "big") + bytes(900_000)  # long, and more follow
+    sent: list[int] = []
+    with greeted(daemon) as connection, DaemonClient(daemon.endpoint) as other:
+        assert other.call(wire.Ping()).version
+        with contextlib.suppress(OSError):
+            for n in range(4000):
+                connection.sendall(frame)
+                sent.append(n)
+        assert other.call(wire.Ping()).version, "on a connection that was closed as well"
+    assert 100 < len(sent) < 4000
+    eventually("the memory is given back", lambda: resident_mib(daemon) - before < 200)
+    start_trading(daemon, "afterwards", speed=60.0)
+    daemon.stop_session("afterwards")
+
+
+def takes_another(daemon: Daemon) -> bool:
+    """Whether a client that comes now is answered."""
+    with DaemonClient(daemon.endpoint) as client:
+        return not code_of(client, wire.Ping())
+
+
+def test_more_connections_than_there_are_descriptors_end_no_daemon_and_no_conversation() -> None:
+    crowded = Daemon()
+    crowded.program = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024)); {Daemon.program}"
+    with contextlib.closing(crowded):
+        crowded.start()
+        with DaemonClient(crowded.endpoint) as early, contextlib.ExitStack() as connections:
+            assert early.call(wire.Ping()).version
+            for _ in range(1500):
+                connection = connections.enter_context(socket.socket(socket.AF_UNIX))
+                connection.connect(crowded.endpoint.removeprefix("ipc://"))
+            assert not takes_another(crowded)
+            assert early.call(wire.PaperHealth()).version
+        eventually("others are taken again", lambda: takes_another(crowded))
+        assert "no others are taken until some end" in crowded.output()
 
 
 @contextlib.contextmanager

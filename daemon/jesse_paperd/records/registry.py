@@ -1,5 +1,8 @@
 """The registry: what is meant to run. Written by the daemon alone; sessions read their spec and intents from it.
 
+Writes wait for the disk, and for whoever has locked the file: they are for a thread (`Workers.write`). Reads wait for
+nobody, over a connection of their own.
+
 A request's effect and the mark that it was made stand in one transaction, and so do its end and its reply: a retry
 of the same request id finds either nothing, or the effect to wait for, or the answer. A request that failed before it
 had an effect leaves nothing: sent again, it is tried again.
@@ -19,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from jesse_paper.errors import PaperError
-from jesse_paper.protocol import Answer, Operation, Reply
+from jesse_paper.protocol import Answer, Operation, Reply, Stopped
 from jesse_paperd.core.minutes import DAY
 from jesse_paperd.core.sqlite import lenient_text, open_reader, open_writer, transaction
 from jesse_paperd.records.copies import Copies
@@ -131,6 +134,14 @@ def record_of(row: tuple[Any, ...]) -> Record:
     return record
 
 
+def _request(db: sqlite3.Connection, request_id: str, body: Operation) -> tuple[bytes | None] | None:
+    """The reply of a request that was made before; None within it while it has none."""
+    row = db.execute("SELECT digest, reply FROM requests WHERE request_id = ?", (request_id,)).fetchone()
+    if row is not None and row[0] not in (_digest(body), _first_digest(body)):
+        raise reused(request_id)
+    return row and (row[1],)
+
+
 def _checksum(row: tuple[Any, ...]) -> int:
     return zlib.crc32(repr(row).encode(errors="backslashreplace"))
 
@@ -141,7 +152,12 @@ class Registry:
     def __init__(self, path: Path, copies: Copies | None = None) -> None:
         self._copies = copies
         self._db = open_writer(path, SCHEMA, VERSION, MIGRATIONS)
-        self._db.text_factory = lenient_text
+        try:
+            self._reader = open_reader(path, VERSION)
+        except BaseException:
+            self._db.close()
+            raise
+        self._db.text_factory = self._reader.text_factory = lenient_text
         #: Sessions whose row cannot be read, each with the reason, as of the last `all`.
         self.damaged: dict[str, str] = {}
         #: What was wrong with it when it was opened, for the daemon's health.
@@ -149,10 +165,11 @@ class Registry:
         # Intent is worth a power cut's safety: a start is acknowledged only when it is on the disk.
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute("PRAGMA foreign_keys=1")
-        # It is written on the event loop: whoever holds a lock on it is not waited for, but said.
+        # Whoever holds a lock on it is not waited for, but said.
         self._db.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
 
     def close(self) -> None:
+        self._reader.close()
         self._db.close()
 
     @contextlib.contextmanager
@@ -160,12 +177,19 @@ class Registry:
         """All or nothing.
 
         Raises:
-            PaperError: `storage_failed` when it cannot be written; then nothing is.
+            PaperError: `storage_failed` when it cannot be written, `busy` while another program has locked it; then
+                nothing is.
         """
         try:
             with transaction(self._db):
                 yield self._db
         except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                raise PaperError(
+                    "busy",
+                    "another program has locked the registry of the daemon's home; nothing was done",
+                    "end what writes registry.sqlite, a SQLite shell for instance, and try again",
+                ) from error
             raise PaperError(
                 "storage_failed", f"the registry cannot be written: {error}", "see to the disk of the daemon's home"
             ) from error
@@ -190,32 +214,26 @@ class Registry:
         Raises:
             PaperError: `request_id_reused` when the id came with another body.
         """
-        known = self._request(request_id, body)
+        known = _request(self._reader, request_id, body)
         with contextlib.suppress(msgspec.MsgspecError):  # a damaged one is as good as none: its effect is still found
             return msgspec.msgpack.decode(known[0], type=Reply) if known is not None and known[0] is not None else None
         return None
 
     def answer(self, request_id: str, body: Operation, reply: Answer) -> None:
         """Keep the reply of a request, unless that very one was kept together with its effect."""
-        known = self._request(request_id, body)
+        known = _request(self._db, request_id, body)
         if known is None or known[0] != msgspec.msgpack.encode(reply):
             with self._transaction():
                 self._mark(request_id, body, reply.session_id, reply)  # type: ignore[attr-defined]
 
     def session_of(self, request_id: str) -> str | None:
         """The session that a request was about, if it had an effect before."""
-        row = self._db.execute("SELECT session_id FROM requests WHERE request_id = ?", (request_id,)).fetchone()
+        row = self._reader.execute("SELECT session_id FROM requests WHERE request_id = ?", (request_id,)).fetchone()
         return row[0] if row else None
-
-    def _request(self, request_id: str, body: Operation) -> tuple[bytes | None] | None:
-        row = self._db.execute("SELECT digest, reply FROM requests WHERE request_id = ?", (request_id,)).fetchone()
-        if row is not None and row[0] not in (_digest(body), _first_digest(body)):
-            raise reused(request_id)
-        return row and (row[1],)
 
     def _mark(self, request_id: str, body: Operation, session_id: str, reply: Answer | None = None) -> None:
         encoded = None if reply is None else msgspec.msgpack.encode(reply)
-        if self._request(request_id, body) is not None:
+        if _request(self._db, request_id, body) is not None:
             # A daemon was cut off amid it, and this is the retry; or its effect came first.
             self._db.execute(
                 "UPDATE requests SET session_id = ?, reply = ? WHERE request_id = ?", (session_id, encoded, request_id)
@@ -306,7 +324,7 @@ class Registry:
 
     def with_untaken_intents(self) -> list[str]:
         """The sessions, not yet ended, with an intent whose time is not recorded."""
-        rows = self._db.execute(
+        rows = self._reader.execute(
             "SELECT DISTINCT session_id FROM intents JOIN sessions USING (session_id)"
             " WHERE at IS NULL AND ended_at IS NULL"
         )
@@ -341,12 +359,12 @@ class Registry:
         with self._changing(session_id) as db:
             db.execute("UPDATE sessions SET failure = ? WHERE session_id = ?", (reason, session_id))
 
-    def end(self, session_id: str, ended_at: int, final: str) -> None:
+    def end(self, session_id: str, ended_at: int, final: Stopped) -> None:
         """A session ended: its final answer, given again to every further stop."""
         with self._changing(session_id) as db:
             db.execute(
                 "UPDATE sessions SET desired = 'stopped', ended_at = ?, final = ? WHERE session_id = ?",
-                (ended_at, final, session_id),
+                (ended_at, msgspec.json.encode(final).decode(), session_id),
             )
 
     def note_end(self, session_id: str, end: ProcessEnd) -> None:
@@ -366,7 +384,7 @@ class Registry:
 
     def process_ends(self, session_id: str) -> list[ProcessEnd]:
         """How the session's processes ended, oldest first, as far as it is kept."""
-        rows = self._db.execute(
+        rows = self._reader.execute(
             "SELECT at, pid, status, code, reason FROM process_ends WHERE session_id = ? ORDER BY seq", (session_id,)
         )
         return [ProcessEnd(*row) for row in rows]
@@ -377,7 +395,7 @@ class Registry:
         Raises:
             PaperError: `damaged`.
         """
-        row = self._db.execute(f"{ROW} WHERE session_id = ?", (session_id,)).fetchone()
+        row = self._reader.execute(f"{ROW} WHERE session_id = ?", (session_id,)).fetchone()
         try:
             return record_of(row) if row else None
         except DamagedRow as error:
@@ -387,7 +405,7 @@ class Registry:
         """Every session whose row can be read, newest first; the others are in `damaged`."""
         found: list[Record] = []
         unreadable: dict[str, str] = {}
-        for row in self._db.execute(f"{ROW} ORDER BY created_at DESC, rowid DESC"):
+        for row in self._reader.execute(f"{ROW} ORDER BY created_at DESC, rowid DESC"):
             try:
                 found.append(record_of(row))
             except DamagedRow as error:
@@ -397,13 +415,13 @@ class Registry:
 
     def write_copy(self, session_id: str) -> None:
         """Write a session's copy again, once its folder is in its place."""
-        record = self.get(session_id)
-        if record is not None and self._copies is not None:
-            self._copies.write(record, self.revision_of(session_id))
+        row = self._db.execute(f"{ROW} WHERE session_id = ?", (session_id,)).fetchone()
+        if row is not None and self._copies is not None:
+            self._copies.write(record_of(row), row[-2])
 
     def revision_of(self, session_id: str) -> int:
         """How often a session's row was written; 0 where there is none."""
-        row = self._db.execute("SELECT revision FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
+        row = self._reader.execute("SELECT revision FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
         return int(row[0]) if row else 0
 
     def problem(self) -> str:
@@ -429,7 +447,7 @@ class Registry:
 
     def latest_leverage(self, session_id: str) -> int | None:
         """The leverage asked for last, or None when none was."""
-        row = self._db.execute(
+        row = self._reader.execute(
             "SELECT leverage FROM intents WHERE session_id = ? ORDER BY seq DESC LIMIT 1", (session_id,)
         ).fetchone()
         return row[0] if row else None

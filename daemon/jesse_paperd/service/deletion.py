@@ -24,13 +24,13 @@ async def delete_session(parts: Parts, session_id: str, request: tuple[str, wire
     _check_has_no_process(parts, parts.directory.record(session_id))
     await parts.verifier.cancel(session_id)
     freed = await parts.workers.load(bytes_in, parts.layout.session(session_id).root)
-    # Its supervision may have started a process meanwhile. From here on nothing else happens in between.
+    # Its supervision may have started a process meanwhile.
     _check_has_no_process(parts, parts.directory.record(session_id))
     deleted = wire.Deleted(session_id=session_id, freed_mb=freed / 1_000_000)
     is_supervised = parts.manager.run_of(session_id) is not None
     parts.manager.abandon(session_id)
     try:
-        parts.manager.remove(session_id, (*request, deleted) if request is not None else None)
+        await parts.manager.remove(session_id, (*request, deleted) if request is not None else None)
     except PaperError:
         if is_supervised:
             parts.manager.start(session_id)

@@ -14,7 +14,7 @@ class Dispatcher:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._requests = Requests(parts.registry)
+        self._requests = Requests(parts.registry, parts.workers)
 
     async def handle(self, body: wire.Operation, request_id: str) -> wire.Answer:
         """Answer one request.

@@ -27,6 +27,7 @@ from jesse_paperd.records.registry import Registry
 from jesse_paperd.service.feed_process import FeedKeeper
 from jesse_paperd.service.session_data import SessionData
 from jesse_paperd.service.supervision import Conclude, Supervision
+from jesse_paperd.service.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class SessionManager:
         registry: Registry,
         launcher: SessionLauncher,
         data: SessionData,
+        workers: Workers,
         feed: FeedKeeper,
         conclude: Conclude,
     ) -> None:
@@ -56,6 +58,7 @@ class SessionManager:
         self._registry = registry
         self._launcher = launcher
         self._data = data
+        self._workers = workers
         self._feed = feed
         self._conclude = conclude
         self._runs: dict[str, Supervision] = {}
@@ -148,19 +151,19 @@ class SessionManager:
         """Have a session look at the registry and its candles again."""
         self._launcher.wake(session_id)
 
-    def keep_intents(self) -> None:
+    async def keep_intents(self) -> None:
         """Record in the registry the time from which each intent counts, for those that sessions have taken."""
         try:
             for session_id in self._registry.with_untaken_intents():
-                if changes := self._data.leverage_changes(session_id):
-                    self._registry.note_taken(changes)
+                if changes := await self._workers.read(self._data.leverage_changes, session_id):
+                    await self._workers.write(self._registry.note_taken, changes)
         except (PaperError, sqlite3.Error):
             log.exception("it could not be kept from when on intents count")
 
     async def keep_intents_for_ever(self) -> None:
         """Call `keep_intents` at intervals, since a session takes an intent when it can. Does not return."""
         while True:
-            self.keep_intents()
+            await self.keep_intents()
             await asyncio.sleep(_INTENTS_SECONDS)
 
     def abandon(self, session_id: str) -> None:
@@ -171,7 +174,7 @@ class SessionManager:
             run.ended.set()
             self._forget(session_id)
 
-    def remove(self, session_id: str, request: tuple[str, Operation, Reply] | None = None) -> None:
+    async def remove(self, session_id: str, request: tuple[str, Operation, Reply] | None = None) -> None:
         """Remove an ended session: its files, and what the registry has of it. What is cut off is undone or finished.
 
         Args:
@@ -180,6 +183,10 @@ class SessionManager:
         Raises:
             PaperError: `conflict` while it has a process, `storage_failed`; then nothing is removed.
         """
+        await self._workers.write(self._remove, session_id, request)
+        await self._workers.load(shutil.rmtree, self._layout.removed(session_id), True)
+
+    def _remove(self, session_id: str, request: tuple[str, Operation, Reply] | None) -> None:
         files, removed = self._layout.session(session_id), self._layout.removed(session_id)
         try:
             shutil.rmtree(removed, ignore_errors=True)
@@ -195,9 +202,8 @@ class SessionManager:
             raise PaperError("conflict", f"session {session_id} still has a process: {error}") from None
         except OSError as error:
             raise PaperError("storage_failed", f"{files.root} cannot be removed: {error}") from error
-        shutil.rmtree(removed, ignore_errors=True)
 
-    def insert(
+    async def insert(
         self, files: SessionFiles, record: Record, changes: list[LeverageChange], request: tuple[str, Operation]
     ) -> None:
         """Add a session whose files lie elsewhere in the home. No session of its id may exist. The inverse of `remove`.
@@ -205,6 +211,11 @@ class SessionManager:
         Raises:
             PaperError: `storage_failed`; then nothing is taken in.
         """
+        await self._workers.write(self._insert, files, record, changes, request)
+
+    def _insert(
+        self, files: SessionFiles, record: Record, changes: list[LeverageChange], request: tuple[str, Operation]
+    ) -> None:
         root, removed = self._layout.session(record.session_id).root, self._layout.removed(record.session_id)
         try:
             shutil.rmtree(removed, ignore_errors=True)
@@ -232,6 +243,7 @@ class SessionManager:
             self._registry,
             self._launcher,
             self._data,
+            self._workers,
             self._conclude,
             lambda: self._forget(session_id),
         )

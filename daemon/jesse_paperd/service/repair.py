@@ -37,7 +37,7 @@ async def repair_session(parts: Parts, record: Record, request: tuple[str, wire.
     stop_at = await parts.workers.load(_end_of, parts, record)
     kept = _put_aside(parts, session_id)
     parts.data.forget(session_id)
-    parts.registry.begin_again(session_id, stop_at, *request)
+    await parts.workers.write(parts.registry.begin_again, session_id, stop_at, *request)
     parts.manager.start(session_id)
     return kept
 

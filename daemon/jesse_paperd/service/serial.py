@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from jesse_paper.errors import PaperError
 from jesse_paper.protocol import Answer, Operation
 from jesse_paperd.records.registry import Registry, reused
+from jesse_paperd.service.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +27,9 @@ class Requests:
     is tried again when it is sent again.
     """
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, workers: Workers) -> None:
         self._registry = registry
+        self._workers = workers
         self._under_way: dict[str, tuple[Operation, asyncio.Task[Answer]]] = {}
 
     async def once(self, request_id: str, body: Operation, do: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -60,7 +62,7 @@ class Requests:
     async def _do(self, request_id: str, body: Operation, do: Callable[[], Awaitable[Answer]]) -> Answer:
         answer = await do()
         try:
-            self._registry.answer(request_id, body, answer)
+            await self._workers.write(self._registry.answer, request_id, body, answer)
         except PaperError as error:
             # It is done, and that is what counts; a retry finds the effect instead of the answer.
             log.error("the answer to request %s could not be kept: %s", request_id, error.message)

@@ -28,6 +28,7 @@ from jesse_paperd.records.journal import Outcome
 from jesse_paperd.records.record import ProcessEnd, Record, now_ms
 from jesse_paperd.records.registry import Registry
 from jesse_paperd.service.session_data import SessionData
+from jesse_paperd.service.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Supervision:
         registry: Registry,
         launcher: SessionLauncher,
         data: SessionData,
+        workers: Workers,
         conclude: Conclude,
         on_end: Callable[[], None],
     ) -> None:
@@ -65,6 +67,7 @@ class Supervision:
         self._registry = registry
         self._launcher = launcher
         self._data = data
+        self._workers = workers
         self._conclude = conclude
         self._on_end = on_end
         policy = config.restart
@@ -155,7 +158,7 @@ class Supervision:
         end = await process.how_it_ended()
         if overtime:
             end = end._replace(code="strategy_failed", reason=f"{overtime}; {_last_place(self._files)}".rstrip("; "))
-        self._note_end(end)
+        await self._note_end(end)
         self.process = self._adopt()
         if self.process is not None:
             # The one that died had found the session taken: by a process that an earlier daemon had asked for.
@@ -233,7 +236,7 @@ class Supervision:
             # It could not be ended as Jesse ends one; it ends with what its journal has.
             await self._conclude(record, None)
         else:
-            self._registry.fail(self.session_id, reason)
+            await self._workers.write(self._registry.fail, self.session_id, reason)
         self._end()
         return True
 
@@ -262,13 +265,13 @@ class Supervision:
             self.process.close()
             self.process = None
 
-    def _note_end(self, end: End) -> None:
+    async def _note_end(self, end: End) -> None:
         """Keep in the registry why a process ended without an outcome."""
         if not end.code and (problem := problem_of(self._files.root)):
             end = end._replace(code="storage_failed", reason=problem)
         self._code, self.reason = end.code, end.reason
         with contextlib.suppress(PaperError):  # its reason is shown all the same
-            self._registry.note_end(self.session_id, ProcessEnd(now_ms(), *end))
+            await self._workers.write(self._registry.note_end, self.session_id, ProcessEnd(now_ms(), *end))
 
     def _end(self) -> None:
         self._on_end()

@@ -1,4 +1,4 @@
-"""Three pools of worker threads, so that no question waits for a slow one.
+"""Pools of worker threads, so that no question waits for a slow one.
 
 What users name may be large, or on a disk that hangs: nobody who asks for a list or a stop should wait for it.
 """
@@ -21,6 +21,7 @@ class Workers:
     def __init__(self) -> None:
         self._readers = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="reader")
         self._urgent = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="urgent")
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         self._loaders = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="loader")
 
     async def read(self, function: Callable[..., Result], *arguments: Any) -> Result:
@@ -31,11 +32,16 @@ class Workers:
         """The same, for what must never wait for other questions: health, lists, states, stops."""
         return await asyncio.get_running_loop().run_in_executor(self._urgent, function, *arguments)
 
+    async def write(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Write the registry, one thing after the other. It is done to its end, though its caller be cancelled."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, function, *arguments)
+
     async def load(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Do what may take as long as it likes, such as reading what a user names."""
         return await asyncio.get_running_loop().run_in_executor(self._loaders, function, *arguments)
 
     def close(self) -> None:
-        """Take no more; what is under way is not waited for."""
+        """Take no more; of what is under way only writing is waited for."""
         for pool in (self._readers, self._urgent, self._loaders):
             pool.shutdown(wait=False, cancel_futures=True)
+        self._writer.shutdown(wait=True)

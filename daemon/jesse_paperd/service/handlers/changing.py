@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 
-import msgspec
-
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
 from jesse_paperd.records.record import now_ms
@@ -31,37 +29,38 @@ async def stop(parts: Parts, body: wire.PaperStop, request_id: str) -> wire.Stop
                 # Given up on: it ends here, with what its journal has.
                 outcome = parts.data.outcome(session_id)
                 final = await parts.workers.read(sessions.final, parts.data, record, outcome, "failed")
-                parts.registry.end(session_id, now_ms(), msgspec.json.encode(final).decode())
+                await parts.workers.write(parts.registry.end, session_id, now_ms(), final)
                 return final
-            parts.registry.want_stopped(session_id, request_id, body)
+            await parts.workers.write(parts.registry.want_stopped, session_id, request_id, body)
         await parts.manager.stop(session_id)
 
 
 @handles(wire.PaperUpdateSession)
 async def update(parts: Parts, body: wire.PaperUpdateSession, request_id: str) -> wire.Updated:
-    record = parts.directory.record(body.session_id)
-    updates, spec = body.updates, record.spec
-    updated: list[str] = []
+    updates = body.updates
+    if updates.notes is None and updates.leverage is None:
+        raise PaperError("invalid_argument", "updates: names nothing to change; it may have leverage and notes")
+    updated = ["notes"] if updates.notes is not None else []
     pending: dict[str, str] = {}
     refused: dict[str, str] = {}
     leverage: int | None = None
-    if updates.notes is None and updates.leverage is None:
-        raise PaperError("invalid_argument", "updates: names nothing to change; it may have leverage and notes")
-    if updates.leverage is not None:
-        if record.ended_at is not None or record.failure is not None or record.desired == "stopped":
-            refused["leverage"] = "the session has ended"
-        elif reason := spec.refusal_of_leverage(int(updates.leverage)):
-            refused["leverage"] = reason
-        else:
-            leverage = int(updates.leverage)
-            pending["leverage"] = "from the next moment the session has no position and no entry order"
-    if updates.notes is not None:
-        updated.append("notes")
-    reply = _updated(body.session_id, updated, pending, refused)
-    parts.registry.update(body.session_id, updates.notes, leverage, request_id, body, reply)
+    async with parts.lines.of(body.session_id):
+        record = parts.directory.record(body.session_id)
+        if updates.leverage is not None:
+            if record.ended_at is not None or record.failure is not None or record.desired == "stopped":
+                refused["leverage"] = "the session has ended"
+            elif reason := record.spec.refusal_of_leverage(int(updates.leverage)):
+                refused["leverage"] = reason
+            else:
+                leverage = int(updates.leverage)
+                pending["leverage"] = "from the next moment the session has no position and no entry order"
+        reply = _updated(body.session_id, updated, pending, refused)
+        await parts.workers.write(
+            parts.registry.update, body.session_id, updates.notes, leverage, request_id, body, reply
+        )
     parts.manager.ring(body.session_id)
     has_it = leverage is not None and await _has_leverage(parts, body.session_id, leverage)
-    parts.manager.keep_intents()
+    await parts.manager.keep_intents()
     if has_it:
         return _updated(body.session_id, ["leverage", *updated], {}, refused)
     return reply

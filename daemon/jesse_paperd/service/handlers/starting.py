@@ -44,7 +44,7 @@ async def _start(parts: Parts, body: wire.PaperStart, request_id: str, request: 
             is_ours = now is not None and now.created_at == record.created_at
             if now is not None and is_ours:
                 if not existed or retried is not None:
-                    _refuse_what_never_ran(parts, session_id)
+                    await _refuse_what_never_ran(parts, session_id)
                 return await _started(parts, now, existed and retried is None)
         if not existed or retried is not None:
             raise PaperError("session_not_found", f"session {session_id!r} was deleted while it was being started")
@@ -67,15 +67,15 @@ async def _add(
     with parts.capacity.place(), parts.capacity.arrival():
         spec = await parts.workers.load(prepare, parts.config, parts.layout, body, session_id)
         try:
-            parts.registry.add(spec, _arguments(body), body.notes, request_id, request)
-        except BaseException:
+            await parts.workers.write(parts.registry.add, spec, _arguments(body), body.notes, request_id, request)
+        except PaperError:
             shutil.rmtree(parts.layout.session(session_id).root, ignore_errors=True)
             raise
         parts.manager.start(session_id)
     return parts.directory.record(session_id)
 
 
-def _refuse_what_never_ran(parts: Parts, session_id: str) -> None:
+async def _refuse_what_never_ran(parts: Parts, session_id: str) -> None:
     """Remove a session that could not even begin, and say why."""
     files = parts.layout.session(session_id)
     outcome, progress = parts.data.outcome(session_id), parts.data.progress(session_id)
@@ -95,7 +95,7 @@ def _refuse_what_never_ran(parts: Parts, session_id: str) -> None:
         return
     log_tail = files.log.read_text(errors="replace")[-20_000:] if files.log.exists() else ""
     log.error("session %s could not start; its log:\n%s", session_id, log_tail)
-    parts.manager.remove(session_id)
+    await parts.manager.remove(session_id)
     parts.data.forget(session_id)
     raise error
 
@@ -130,7 +130,7 @@ async def restart(parts: Parts, body: wire.PaperRestart, request_id: str) -> wir
         if parts.registry.session_of(request_id) is None:
             _check_continuable(parts, record)
             with parts.capacity.place():
-                parts.registry.revive(session_id, request_id, body)
+                await parts.workers.write(parts.registry.revive, session_id, request_id, body)
                 parts.manager.start(session_id)
     await parts.manager.wait_running(session_id, parts.config.start_seconds)
     started = await parts.workers.read(

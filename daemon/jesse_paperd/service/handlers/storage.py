@@ -42,14 +42,16 @@ async def restore(parts: Parts, body: wire.PaperRestoreSession, request_id: str)
             session_id = unpacked.record.session_id
             with unpacked.folder:
                 async with parts.lines.of(session_id):
-                    _bring_back(parts, unpacked, request_id, body)
+                    await _bring_back(parts, unpacked, request_id, body)
     record = parts.directory.record(session_id)
     row = await parts.workers.read(status.row, parts.data, record, parts.directory.view(session_id))
     goes_on = "it had not ended when it was archived, and goes on from there" if record.ended_at is None else ""
     return wire.Restored(session_id=session_id, status=row.status, hint="" if record.failure else goes_on)
 
 
-def _bring_back(parts: Parts, unpacked: archives.Unpacked, request_id: str, body: wire.PaperRestoreSession) -> None:
+async def _bring_back(
+    parts: Parts, unpacked: archives.Unpacked, request_id: str, body: wire.PaperRestoreSession
+) -> None:
     """Move the unpacked session into place atomically: after a crash it is either there or not.
 
     Raises:
@@ -65,7 +67,7 @@ def _bring_back(parts: Parts, unpacked: archives.Unpacked, request_id: str, body
         )
     runs = record.ended_at is None and record.failure is None
     with parts.capacity.place() if runs else contextlib.nullcontext():
-        parts.manager.insert(unpacked.files, record, unpacked.leverage_changes, (request_id, body))
+        await parts.manager.insert(unpacked.files, record, unpacked.leverage_changes, (request_id, body))
         if runs:
             parts.manager.start(session_id)
 
