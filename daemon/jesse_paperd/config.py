@@ -6,6 +6,7 @@ Precedence: environment, then file, then the defaults below. Unknown keys are re
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -40,8 +41,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sessions: Annotated[int, Meta(ge=1, le=100_000)] = 500
     #: Seconds one candle may take a strategy before the session fails: a strategy that loops for ever.
     candle_seconds: Annotated[float, Meta(ge=0, le=86400)] = 60.0
-    #: Address space of a session process, in MiB. Jesse and its libraries map about 3 GiB before a session starts.
-    memory_mib: Annotated[int, Meta(ge=0)] = 0
+    #: Memory of a session process (what is private and writable: RLIMIT_DATA), in MiB. Not given: half the machine's.
+    memory_mib: Annotated[int, Meta(ge=0)] | None = None
+    #: Files and connections that a session process may have open.
+    open_files: Annotated[int, Meta(ge=0)] = 4096
     #: CPU seconds of a session process.
     cpu_seconds: Annotated[int, Meta(ge=0)] = 0
     #: Seconds a verification may take; beyond them it is ended.
@@ -50,11 +53,20 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def of_process(self) -> dict[str, tuple[int, int]]:
         """The resource limits of a process with a strategy in it: the constant's name → (soft, hard)."""
         limits = {}
-        if self.memory_mib:
-            limits["RLIMIT_AS"] = (self.memory_mib * 2**20, self.memory_mib * 2**20)
+        memory_mib = half_the_machine() if self.memory_mib is None else self.memory_mib
+        if memory_mib:
+            limits["RLIMIT_DATA"] = (memory_mib * 2**20, memory_mib * 2**20)
+        if self.open_files:
+            most = min(self.open_files, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+            limits["RLIMIT_NOFILE"] = (most, most)
         if self.cpu_seconds:
             limits["RLIMIT_CPU"] = (self.cpu_seconds, self.cpu_seconds + _CPU_GRACE_SECONDS)
         return limits
+
+
+def half_the_machine() -> int:
+    """Half of the machine's memory, in MiB."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**21
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

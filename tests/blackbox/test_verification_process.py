@@ -62,7 +62,7 @@ def test_it_has_the_limits_of_a_sessions_process_and_leaves_the_processors_to_th
     with a_frozen_verification(daemon, "whole") as (pid, answer):
         limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
         told = {line[:26].strip(): line[26:].split()[:2] for line in limits}
-        assert told["Max address space"] == [str(MEMORY_MIB * 2**20)] * 2
+        assert told["Max data size"] == [str(MEMORY_MIB * 2**20)] * 2
         assert told["Max cpu time"] == ["5000", "5005"]
     assert answer.result().equal
 

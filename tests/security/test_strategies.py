@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,19 +28,36 @@ _ONCE = """\
 """
 _SHIELDED = "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM}); exec('while True: pass')"
 _LEAVES = "os.fork() or signal.pause(); os.kill(os.getpid(), signal.SIGKILL)"
+_GETS_AWAY = (
+    "subprocess.run([sys.executable, '-c', 'import os, time; os.fork() and os._exit(0); os.setsid(); time.sleep(600)']);"
+    " os.kill(os.getpid(), signal.SIGKILL)"
+)
+_HAS_A_LOUD_CHILD = "subprocess.run(['sh', '-c', 'yes loud | head -c 40000000; echo the last']); print('afterwards')"
+_HOARDS_FILES = "self.files = [open(os.devnull) for _ in range(10_000)]"
 _TELLS = "self.log(' '.join(os.environ) + ' ' + open('/proc/self/environ').read().replace(chr(0), ' '))"
 _FLOODS = "[self.log('x' * 5_000) for _ in range(10_000)]"
 
 
+STRATEGIES = {
+    "Shielded": _SHIELDED,
+    "Leaves": _LEAVES,
+    "GetsAway": _GETS_AWAY,
+    "HasALoudChild": _HAS_A_LOUD_CHILD,
+    "HoardsFiles": _HOARDS_FILES,
+    "Tells": _TELLS,
+    "Floods": _FLOODS,
+}
+
+
 def once(name: str, action: str) -> str:
     """A strategy that does something at its twentieth candle."""
-    return strategy_source(name, top="import os, signal", extra=_ONCE.format(action=action))
+    return strategy_source(name, top="import os, signal, subprocess, sys", extra=_ONCE.format(action=action))
 
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     project = Project(tmp_path_factory.mktemp("project"))
-    for name, action in {"Shielded": _SHIELDED, "Leaves": _LEAVES, "Tells": _TELLS, "Floods": _FLOODS}.items():
+    for name, action in STRATEGIES.items():
         project.add(name, once(name, action))
     project.add("Idle", strategy_source("Idle"))
     daemon = Daemon(project.root, CONFIG)
@@ -75,10 +93,11 @@ def test_a_session_that_is_frozen_for_longer_than_a_candle_may_take_goes_on(daem
     daemon.stop_session("Idle")
 
 
-def test_what_a_strategy_leaves_running_is_ended_with_it(daemon: Daemon) -> None:
-    start(daemon, "Leaves")
-    assert daemon.ended("Leaves").status == "failed"
-    folder = daemon.layout.session("Leaves").root
+@pytest.mark.parametrize("strategy", ["Leaves", "GetsAway"])
+def test_what_a_strategy_leaves_running_is_ended_with_it(daemon: Daemon, strategy: str) -> None:
+    start(daemon, strategy)
+    assert daemon.ended(strategy).status == "failed"
+    folder = daemon.layout.session(strategy).root
 
     def left() -> list[str]:
         found = []
@@ -93,6 +112,34 @@ def test_what_a_strategy_leaves_running_is_ended_with_it(daemon: Daemon) -> None
         return found
 
     eventually("nothing of it is left", lambda: not left())
+
+
+def test_what_a_strategys_children_print_takes_a_bounded_file_and_is_there(daemon: Daemon) -> None:
+    start(daemon, "HasALoudChild")
+    assert daemon.ended("HasALoudChild").status == "stopped"
+    log = daemon.layout.session("HasALoudChild").log
+    eventually("all of it was read", lambda: "the last" in log.read_text())
+    assert "afterwards" in log.read_text()
+    assert sum(path.stat().st_size for path in log.parent.glob(f"{log.name}*")) < 15_000_000
+
+
+def test_a_strategy_that_opens_files_without_end_fails_alone_with_its_line(daemon: Daemon) -> None:
+    start(daemon, "HoardsFiles")
+    status = daemon.ended("HoardsFiles")
+    assert status.status == "failed"
+    assert "Too many open files" in status.error
+
+
+def test_a_session_may_have_half_of_the_machines_memory_and_so_many_files(daemon: Daemon) -> None:
+    daemon.start_session(
+        session_id="limited", strategy="Idle", timeframe="15m", feed=f"replay:{short_candles()}", speed=60.0
+    )
+    limits = Path(f"/proc/{daemon.session_pids()['limited']}/limits").read_text().splitlines()
+    told = {line[:26].strip(): line[26:].split()[:2] for line in limits}
+    half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**21 * 2**20
+    assert told["Max data size"] == [str(half)] * 2
+    assert told["Max open files"] == ["4096"] * 2
+    daemon.stop_session("limited")
 
 
 def test_a_strategy_sees_no_secret_of_the_daemons_environment(daemon: Daemon) -> None:

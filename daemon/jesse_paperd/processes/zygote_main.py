@@ -28,7 +28,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from jesse_paperd.processes.logfile import redirect_output
 
 PACKET = 65_536
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def serve(channel: socket.socket, module_name: str, parent: int) -> int:
@@ -46,6 +47,7 @@ def serve(channel: socket.socket, module_name: str, parent: int) -> int:
     # Terminal interrupts and the daemon's own stop must not end it or its forks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with(parent)
+    adopt_orphans()
     try:
         module = importlib.import_module(module_name)
         threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208
@@ -68,8 +70,10 @@ def serve(channel: socket.socket, module_name: str, parent: int) -> int:
             if deaths in readable:
                 deaths.recv(PACKET)
                 for pid, status in _reaped():
-                    word = {"ended": pid, "start_time": forks.pop(pid, 0), "status": status}
-                    channel.send(json.dumps(word).encode())
+                    if pid in forks:
+                        word = {"ended": pid, "start_time": forks.pop(pid), "status": status}
+                        channel.send(json.dumps(word).encode())
+                _end_orphans(forks)
             if channel not in readable:
                 continue
             if not (packet := channel.recv(PACKET)):
@@ -115,13 +119,30 @@ def die_with(parent: int) -> None:
         sys.exit("the process that this one belongs to died before it began")
 
 
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own has died, so that none of them gets away.
+
+    A session is the parent of what its strategy leaves alone, and when it ends the zygote is.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _end_orphans(forks: Collection[int]) -> None:
+    """End the children of this process that it has not forked: what sessions that have ended had started."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    for pid in {int(child) for child in children} - set(forks):
+        # Not reaped yet, so the number is still that child's. Its own children come here when it is dead.
+        os.kill(pid, signal.SIGKILL)
+
+
 def _become_session(main: Callable[[dict[str, Any]], int], request: dict[str, Any]) -> None:
     status = 70
     try:
         os.setsid()
-        redirect_output(Path(request["log"]))
         signal.set_wakeup_fd(-1)
         os.closerange(3, 256)
+        redirect_output(Path(request["log"]))
+        adopt_orphans()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for name, limits in request.get("limits", {}).items():
             resource.setrlimit(getattr(resource, name), tuple(limits))

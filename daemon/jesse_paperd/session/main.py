@@ -23,6 +23,7 @@ from jesse_paperd.engine.blame import last_line
 from jesse_paperd.engine.output import Output
 from jesse_paperd.processes.doorbell import Doorbell
 from jesse_paperd.processes.lease import Lease, LeaseHeld
+from jesse_paperd.processes.logfile import descriptor_of_crashes
 from jesse_paperd.records.registry import RegistryIntents
 from jesse_paperd.session.session import Left, Session, Surroundings
 from jesse_paperd.session.watchdog import Watchdog
@@ -39,7 +40,7 @@ def main(arguments: dict[str, Any]) -> int:
     Args:
         arguments: `home`, `session_id`, and `predecessor`: how the session's last process ended, if not well.
     """
-    faulthandler.enable(2)
+    faulthandler.enable(descriptor_of_crashes())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     layout = Layout(Path(arguments["home"]))
     files = layout.session(arguments["session_id"])
