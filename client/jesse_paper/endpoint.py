@@ -28,10 +28,12 @@ def socket_file(endpoint: str) -> Path | None:
         PaperError: `invalid_argument` for anything else.
     """
     transport, _, address = endpoint.partition("://")
-    if transport == "tcp" and address:
-        return None
+    if transport == "tcp":
+        port = address.rpartition(":")[2]
+        if ":" in address and port.isdecimal() and 0 < int(port) < 65_536:
+            return None
     if transport != "ipc" or not address.startswith("/"):
-        reason = "it must be ipc:///path or tcp://host:port"
+        reason = "it must be ipc:///path or tcp://host:port, with a port from 1 to 65535"
         if transport == "ipc" and address.startswith("@"):
             reason = "an abstract socket has no permissions, so every user of this machine could use it"
         raise PaperError(

@@ -6,6 +6,7 @@ Precedence: environment, then file, then the defaults below. Unknown keys are re
 from __future__ import annotations
 
 import os
+import re
 import resource
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -20,6 +21,9 @@ from jesse_paperd.core.input_file import read_toml
 
 #: Beyond the limit of CPU seconds a session may end itself; after so many more the kernel kills it.
 _CPU_GRACE_SECONDS = 5
+
+#: https://rfc.zeromq.org/spec/32/
+_Z85_KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
 
 
 class RestartPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,7 +119,7 @@ def read_document(file: Path) -> dict[str, Any]:
     Raises:
         PaperError: `invalid_argument`, naming the file and what is wrong in it.
     """
-    return read_toml(file, "the configuration") if file.exists() else {}
+    return read_toml(file, "the configuration") if os.path.lexists(file) else {}  # a link to nowhere is a mistake
 
 
 def load(path: Path | None = None) -> Config:
@@ -144,7 +148,9 @@ def load(path: Path | None = None) -> Config:
     except msgspec.ValidationError as error:
         raise PaperError("invalid_argument", f"the configuration {file} is not valid: {error}") from error
     _check_endpoint(config)
+    _check_key("curve_secret_key", config.curve_secret_key or "0" * 40)
     for key, role in config.client_roles.items():
+        _check_key("curve_clients", key)
         if role not in ROLES:
             raise PaperError(
                 "invalid_argument",
@@ -152,6 +158,15 @@ def load(path: Path | None = None) -> Config:
                 f'write "KEY", or "KEY ROLE" with one of {", ".join(ROLES)}',
             )
     return config
+
+
+def _check_key(name: str, key: str) -> None:
+    if not _Z85_KEY.fullmatch(key):
+        raise PaperError(
+            "invalid_argument",
+            f"{name}: a key has 40 characters, in Z85; this one has {len(key)}, or another among them",
+            "jesse-paper keygen makes a pair",
+        )
 
 
 def _check_endpoint(config: Config) -> None:

@@ -76,6 +76,21 @@ def test_a_chart_is_a_png_and_a_report_one_page_that_loads_nothing(traded: Daemo
     assert not any(loads in html for loads in ('src="http', "@import", 'href="http'))
 
 
+def test_no_file_is_overwritten_unasked_and_none_through_a_link(traded: Daemon, tmp_path: Path) -> None:
+    page, link = tmp_path / "report.html", tmp_path / "link.html"
+    page.write_text("mine")
+    link.symlink_to(page)
+    for name in (page, link):
+        done = cli(traded, "report", "futures", "-o", name)
+        assert done.returncode == 2
+        assert "exists" in done.stderr or "is a link" in done.stderr
+    assert cli(traded, "report", "futures", "-o", link, "--force").returncode == 2
+    assert page.read_text() == "mine"
+    assert cli(traded, "report", "futures", "-o", page, "--force").returncode == 0
+    assert "SMACrossover" in page.read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.html", "report.html"]
+
+
 def test_exports_hold_every_row_as_the_answers_have_it(traded: Daemon, tmp_path: Path) -> None:
     trades = traded.trades("spot")
     rows = list(csv.DictReader(io.StringIO(cli(traded, "export", "spot", "trades").stdout)))

@@ -37,7 +37,7 @@ ARROWS: dict[str, set[str]] = {
     "config": {"core", "jesse_paper"},
     "service": {"analytics", "candles", "config", "core", "feed", "jesse_paper", "processes", "records", "strategies"},
     "terminal": {"jesse_paper"},
-    "cli": {"jesse_paper", "jesse_paper_mcp", "local", "processes", "terminal"},
+    "cli": {"core", "jesse_paper", "jesse_paper_mcp", "local", "processes", "terminal"},
     "jesse_paper_mcp": {"jesse_paper"},
 }
 #: These put the parts together and may import all of them.

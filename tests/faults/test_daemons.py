@@ -8,7 +8,8 @@ import shutil
 import signal
 import stat
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from jesse_paper.client import Curve, DaemonClient
 from jesse_paper.errors import PaperError
 from jesse_paperd.processes import lease
 from jesse_paperd.processes.identity import identify
-from tests.support.breaking import IMPATIENT, PACED, start_trading
+from tests.support.breaking import IMPATIENT, PACED, read_only, start_trading
 from tests.support.daemon import Daemon, eventually, running_daemon
 
 SLOW = PACED / 20
@@ -129,6 +130,75 @@ def test_a_registry_that_is_gone_while_sessions_are_there_is_missed() -> None:
     assert "registry.sqlite is gone" in said
     assert session.journal.exists()
     daemon.close()
+
+
+_KEYS = 'curve_secret_key = "{0}"\ncurve_clients = ["{1}"]\n'
+_KEY = "0" * 40
+#: What stands in the way → how it comes there, the exit status, words of the refusal.
+OBSTACLES: dict[str, tuple[Callable[[Path], object], int, str]] = {
+    "a configuration that is a folder": (lambda home: (home / "config.toml").mkdir(), 2, "is a directory"),
+    "a configuration that is a pipe": (lambda home: os.mkfifo(home / "config.toml"), 2, "is a named pipe"),
+    "a configuration without an end": (lambda home: (home / "config.toml").symlink_to("/dev/zero"), 2, "is a device"),
+    "a configuration that is nowhere": (lambda home: (home / "config.toml").symlink_to("nowhere"), 2, "cannot be read"),
+    "a configuration of noise": (lambda home: (home / "config.toml").write_bytes(b"\xff\x00"), 2, "not UTF-8"),
+    "a short secret key": (
+        lambda home: (home / "config.toml").write_text(_KEYS.format("short", _KEY)), 2, "curve_secret_key: a key has",
+    ),
+    "a client's key of other letters": (
+        lambda home: (home / "config.toml").write_text(_KEYS.format(_KEY, "к" * 40)), 2, "curve_clients: a key has 40",
+    ),
+    "sessions that are a file": (lambda home: (home / "sessions").write_text(""), 7, "cannot be made"),
+    "a registry that is a folder": (lambda home: (home / "registry.sqlite").mkdir(), 7, "registry.sqlite cannot be"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+def test_what_stands_in_the_way_of_a_start_is_told_in_words(obstacle: str) -> None:
+    daemon = Daemon()
+    put, expected, words = OBSTACLES[obstacle]
+    put(daemon.home)
+    status, said = refused(daemon)
+    daemon.close()
+    assert status == expected
+    assert words in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        *("tcp://127.0.0.1:99999", "tcp://127.0.0.1:*", "tcp://127.0.0.1", "tcp://", "tcp://nohost.invalid:5000"),
+        *(
+            "ipc://relative",
+            "ipc:///no/such/folder/socket",
+            "ipc:///dev/null",
+            "inproc://x",
+            "nonsense",
+            "ipc://@hidden",
+        ),
+    ],
+)
+def test_an_endpoint_that_cannot_be_is_refused_in_words(endpoint: str) -> None:
+    daemon = Daemon(config=_KEYS.format(_KEY, _KEY))
+    daemon.environment["JESSE_PAPER_ENDPOINT"] = endpoint
+    status, said = refused(daemon)
+    daemon.close()
+    assert status == 2
+    assert endpoint in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_home_on_a_disk_that_is_read_only_is_refused_in_words() -> None:
+    daemon = Daemon()
+    with read_only(daemon.home):
+        done = subprocess.run(
+            [sys.executable, "-c", Daemon.program], env=daemon.environment, capture_output=True, text=True, check=False
+        )
+    daemon.close()
+    assert done.returncode == 7
+    assert "Read-only file system" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_network_address_without_keys_is_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -73,6 +74,31 @@ def test_the_unit_is_one_that_systemd_takes(daemon: Daemon, tmp_path: Path, scop
         check=False,
     )
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_the_units_sandbox_is_as_tight_as_the_docs_say(daemon: Daemon, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "security.md").read_text()
+    own, harder = (float(figure) for figure in re.findall(r"exposure (?:of|is) ([\d.]+)", text))
+    wall = re.search(r"```ini\n\[Service\]\n(.*?)```", text, re.DOTALL)
+    assert wall is not None
+    unit = tmp_path / "jesse-paperd.service"
+    written = jesse_paper(daemon, "service", "install", "--systemd", "--system", "--print").stdout
+    for content, most in (
+        (written, own),
+        (written.replace("[Install]", f"User=jesse-paper\n{wall[1]}\n[Install]"), harder),
+    ):
+        unit.write_text(content)
+        program = [
+            "systemd-analyze",
+            "security",
+            "--offline=true",
+            f"--threshold={round(most * 10)}",
+            "--no-pager",
+            unit,
+        ]
+        done = subprocess.run(program, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-300:] + done.stderr
 
 
 def test_the_user_s_unit_is_written_where_systemd_looks_for_it(daemon: Daemon, tmp_path: Path) -> None:

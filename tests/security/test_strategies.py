@@ -29,8 +29,8 @@ _ONCE = """\
 _SHIELDED = "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM}); exec('while True: pass')"
 _LEAVES = "os.fork() or signal.pause(); os.kill(os.getpid(), signal.SIGKILL)"
 _GETS_AWAY = (
-    "subprocess.run([sys.executable, '-c', 'import os, time; os.fork() and os._exit(0); os.setsid(); time.sleep(600)']);"
-    " os.kill(os.getpid(), signal.SIGKILL)"
+    "subprocess.run([sys.executable, '-c', 'import os, time; os.fork() and os._exit(0); os.setsid(); time.sleep(600)'"
+    "]); os.kill(os.getpid(), signal.SIGKILL)"
 )
 _HAS_A_LOUD_CHILD = "subprocess.run(['sh', '-c', 'yes loud | head -c 40000000; echo the last']); print('afterwards')"
 _HOARDS_FILES = "self.files = [open(os.devnull) for _ in range(10_000)]"

@@ -102,9 +102,11 @@ class Daemon:
     def _pass_on(self) -> None:
         """Let the doubles in a session's process see what they are told by; a strategy sees little else."""
         names = [name for name in _PASSED_ON if name in self.environment]
+        if not names:
+            return
         file = self.home / "config.toml"
         config = file.read_text() if file.exists() else ""
-        if names and "session_environment" not in config:
+        if "session_environment" not in config:
             file.write_text(f"session_environment = {names!r}\n{config}")
 
     def output(self) -> str:
@@ -177,7 +179,7 @@ class Daemon:
             if self.process.poll() is None:
                 self.process.kill()
                 self.process.wait(5)
-        for folder in self.layout.sessions.iterdir() if self.layout.sessions.exists() else ():
+        for folder in self.layout.sessions.iterdir() if self.layout.sessions.is_dir() else ():
             identity = lease.proven_holder(folder / "lease")
             descriptor = watch(identity) if identity is not None else None
             if descriptor is not None:

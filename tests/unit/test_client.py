@@ -274,5 +274,5 @@ def test_an_endpoint_that_cannot_be_is_refused(endpoint: str, said: str):
 
 
 def test_a_malformed_address_is_refused_at_the_call():
-    with DaemonClient("tcp://nowhere:port", curve=Curve("x" * 40, "x" * 40, "x" * 40)) as client:
+    with DaemonClient("tcp://no where:5000", curve=Curve("x" * 40, "x" * 40, "x" * 40)) as client:
         assert error_of(client, STOP).code == "invalid_argument"

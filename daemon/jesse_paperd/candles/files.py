@@ -16,7 +16,6 @@ from __future__ import annotations
 import gzip
 import io
 import math
-import os
 import re
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +27,7 @@ from jesse_paper.rfc3339 import to_text
 from jesse_paperd.candles.rules import END_OF_TIME, HIGHEST_PRICE, LARGEST_VOLUME, fault_of
 from jesse_paperd.core.input_file import read_input_file, unzip
 from jesse_paperd.core.minutes import MINUTE, Rows
+from jesse_paperd.core.output_file import write_whole
 
 #: Bytes of a candle file, and of what it unpacks to: about fifteen years of minutes as CSV.
 MOST_BYTES = 512 * 2**20
@@ -107,20 +107,7 @@ def write_candle_file(path: Path, rows: Rows) -> None:
     Raises:
         PaperError: `invalid_argument` for another suffix, `storage_failed` when it cannot be written.
     """
-    content = _encoded(path, rows)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        try:
-            with temporary.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise PaperError("storage_failed", f"{path} cannot be written: {error.strerror or error}") from error
+    write_whole(path, _encoded(path, rows))
 
 
 def csv_text(rows: Rows) -> str:

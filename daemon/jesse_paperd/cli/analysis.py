@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,9 @@ from jesse_paper.errors import PaperError
 from jesse_paper.rfc3339 import to_ms
 from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions
+from jesse_paperd.cli.output import check_output, output_option
 from jesse_paperd.cli.sessions import session_argument
+from jesse_paperd.core.output_file import write_whole
 from jesse_paperd.terminal.progress import waiting
 from jesse_paperd.terminal.sessions import in_its_unit
 from jesse_paperd.terminal.tables import table
@@ -83,56 +86,58 @@ def compare(session_ids: tuple[str, ...], as_json: bool) -> None:
 
 @click.command(short_help="Draw price, trades, equity, drawdown as a PNG.")
 @session_argument
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="A .png file. [default: SESSION.png]")
+@output_option("A .png file. [default: SESSION.png]")
 @click.option("--theme", help="light or dark. [default: light]")
 @json_option
-def chart(session_id: str, output: Path | None, theme: str | None, as_json: bool) -> None:
+def chart(session_id: str, output: Path | None, force: bool, theme: str | None, as_json: bool) -> None:
     """Draw SESSION as a picture: price with its trades, equity, drawdown.
 
     \b
     jesse-paper chart paper_0123456789ab -o chart.png --theme dark
     """
     output = output or Path(f"{session_id}.png")
-    _check_ending(output, ".png")
+    check_output(output, force, ".png")
     answer = ask(wire.PaperChart, {"session_id": session_id, "theme": theme}, timeout=60)
-    file = _write(output, answer.png)
+    write_whole(output, answer.png)
     if as_json:
-        return print_json({"file": str(file), "description": answer.description})
-    return click.echo(f"{file}\n{answer.description}")
+        return print_json({"file": str(output), "description": answer.description})
+    return click.echo(f"{output}\n{answer.description}")
 
 
 @click.command(short_help="Write SESSION's report as one HTML file.")
 @session_argument
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="An .html file. [default: SESSION.html]")
+@output_option("An .html file. [default: SESSION.html]")
 @json_option
-def report(session_id: str, output: Path | None, as_json: bool) -> None:
+def report(session_id: str, output: Path | None, force: bool, as_json: bool) -> None:
     """Write SESSION's report: one HTML file that needs nothing else.
 
     \b
     jesse-paper report paper_0123456789ab -o report.html
     """
     output = output or Path(f"{session_id}.html")
-    _check_ending(output, ".html", ".htm")
+    check_output(output, force, ".html", ".htm")
     answer = ask(wire.PaperReport, {"session_id": session_id}, timeout=60)
-    file = _write(output, answer.html.encode())
-    return print_json({"file": str(file)}) if as_json else click.echo(file)
+    write_whole(output, answer.html.encode())
+    return print_json({"file": str(output)}) if as_json else click.echo(output)
 
 
 @click.command(short_help="Export trades, orders or equity as CSV or Parquet.")
 @session_argument
 @click.argument("what", type=click.Choice(["trades", "orders", "equity"]))
-@click.option("--output", "-o", type=click.Path(path_type=Path), help=".csv or .parquet; '-' is stdout. [default: -]")
+@output_option(".csv or .parquet; '-' is stdout. [default: -]")
 @click.option("--resolution", "-r", help="Of the equity. [default: 1h]")
 @json_option
-def export(session_id: str, what: str, output: Path | None, resolution: str | None, as_json: bool) -> None:
+def export(session_id: str, what: str, output: Path | None, force: bool, resolution: str | None, as_json: bool) -> None:
     """Export the trades, orders or equity of SESSION, all of them, with the field names of the JSON answers.
 
     \b
     jesse-paper export paper_0123456789ab trades > trades.csv
     jesse-paper export paper_0123456789ab equity -r 1m -o equity.parquet
     """
+    if output is not None and str(output) == "-":
+        output = None
     if output is not None:
-        _check_ending(output, ".csv", ".parquet")
+        check_output(output, force, ".csv", ".parquet")
     parquet = output is not None and output.suffix.lower() == ".parquet"
     arrow = _pyarrow() if parquet else None
     rows = list(_rows(session_id, what, resolution))
@@ -146,10 +151,11 @@ def export(session_id: str, what: str, output: Path | None, resolution: str | No
     for row in rows:
         if "order_ids" in row:
             row["order_ids"] = " ".join(row["order_ids"])
-    if output is None or str(output) == "-":
+    if output is None:
         return _csv(sys.stdout, rows, columns)
-    with _opened(output) as file:
-        _csv(file, rows, columns)
+    text = io.StringIO(newline="")
+    _csv(text, rows, columns)
+    write_whole(output, text.getvalue().encode())
     click.echo(f"{len(rows)} rows in {output}", err=True)
     return None
 
@@ -203,8 +209,9 @@ def _parquet(arrow: Any, output: Path, rows: list[dict[str, Any]], kind: type[ms
         kinds = {type(each) for each in (info.types if isinstance(info, inspect.UnionType) else (info,))}
         found = next((types[each] for each in kinds if each in types), arrow.string())
         columns[field.encode_name] = arrow.array(values, found)
-    with _opened(output, "wb") as file:
-        arrow.parquet.write_table(arrow.table(columns), file)
+    content = io.BytesIO()
+    arrow.parquet.write_table(arrow.table(columns), content)
+    write_whole(output, content.getvalue())
     click.echo(f"{len(rows)} rows in {output}", err=True)
 
 
@@ -215,32 +222,3 @@ def _pyarrow() -> Any:
     except ModuleNotFoundError as error:
         raise PaperError("invalid_argument", "Parquet needs pyarrow", "pip install 'jesse-paper[parquet]'") from error
     return pyarrow
-
-
-def _check_ending(output: Path, *endings: str) -> None:
-    """Refuse a name that promises another kind of file than what is written.
-
-    Raises:
-        PaperError: `invalid_argument`, with the endings there are.
-    """
-    if output.suffix and output.suffix.lower() not in endings:
-        raise PaperError(
-            "invalid_argument",
-            f"--output: {output.suffix} is not a kind of file that this command writes",
-            f"{output.name} may end in {' or '.join(endings)}",
-        )
-
-
-def _opened(path: Path, mode: str = "w") -> Any:
-    try:
-        return path.open(mode, newline="" if mode == "w" else None)
-    except OSError as error:
-        raise PaperError("invalid_argument", f"{path} cannot be written: {error.strerror}") from error
-
-
-def _write(path: Path, content: bytes) -> Path:
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise PaperError("invalid_argument", f"{path} cannot be written: {error.strerror}") from error
-    return path

@@ -16,6 +16,7 @@ from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
 from jesse_paper.validation import parse
 from jesse_paperd.cli.asking import json_option
+from jesse_paperd.cli.output import check_output, output_option
 
 exchange_option = click.option("--exchange", "-e", help="Jesse's name of it, such as 'Binance Spot'.")
 symbol_option = click.option("--symbol", "-s", help="The pair, such as BTC-USDT.")
@@ -73,16 +74,19 @@ def import_(source: str, as_json: bool, **values: Any) -> None:
 @symbol_option
 @since_option
 @until_option
-@click.option("--output", "-o", default="-", help=".csv, .csv.gz, .npy or .parquet; '-' is CSV on stdout. [default: -]")
-def export(output: str, **values: Any) -> None:
+@output_option(".csv, .csv.gz, .npy or .parquet; '-' is CSV on stdout. [default: -]")
+def export(output: Path | None, force: bool, **values: Any) -> None:
     """Export the kept candles of a market.
 
     \b
     jesse-paper candles export -e "Binance Spot" -s BTC-USDT --since 2024-12-01 -o btc-december.csv.gz
     """
     _check(values)
-    path = output if output == "-" else str(Path(output).expanduser().absolute())
-    _run({"do": "export", "output": path, **values})
+    if output is None or str(output) == "-":
+        return _run({"do": "export", "output": "-", **values})
+    output = output.expanduser().absolute()
+    check_output(output, force, ".csv", ".csv.gz", ".npy", ".parquet")
+    return _run({"do": "export", "output": str(output), **values})
 
 
 @candles.command("ls")

@@ -82,11 +82,13 @@ def take_snapshot(project: Path, name: str, target: Path) -> str:
     selection.add_small_files(Path())
     selection.add_small_files(Path("strategies"))
     selection.add_included(project_settings(project).snapshot_include)
+    room = _MOST_BYTES
     try:
         for relative, source in sorted(selection.files.items()):
             place = target / relative
             place.parent.mkdir(parents=True, exist_ok=True)
-            content = read_input_file(source, "the strategy's file", _MOST_BYTES, "strategy_failed")
+            content = read_input_file(source, "the strategy's file", room, "strategy_failed")
+            room -= len(content)  # they may have grown since they were looked at
             place.touch(mode=0o600, exist_ok=False)
             place.write_bytes(content)
         (target / _MANIFEST).write_text(json.dumps(sorted(map(str, selection.files))))
