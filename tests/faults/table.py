@@ -49,7 +49,16 @@ def kill(kills: int, seed: list[str], folder: Path) -> Path:
 def fuzz(kills: int, folder: Path) -> Path:
     """As many damaged databases and files as processes are killed, and a thousand times as many frames."""
     report = folder / "fuzz.json"
-    counts = ["--frames", str(1000 * kills), "--databases", str(10 * kills), "--files", str(10 * kills)]
+    counts = [
+        "--frames",
+        str(1000 * kills),
+        "--lines",
+        str(100 * kills),
+        "--databases",
+        str(10 * kills),
+        "--files",
+        str(10 * kills),
+    ]
     subprocess.run(
         [sys.executable, "-m", "tests.security.fuzz", *counts, "--report", str(report)], cwd=ROOT, check=False
     )

@@ -1,23 +1,30 @@
-"""A fuzz campaign: frames, registries, journals and candle files with flipped bits; what went unhandled, what silent.
+"""A fuzz campaign: damaged frames, MCP lines, registries, journals and candle files; what went unhandled, what silent.
 
-python -m tests.security.fuzz [--frames N] [--databases N] [--files N] [--seed S]
+python -m tests.security.fuzz [--frames N] [--lines N] [--databases N] [--files N] [--seed S]
+
+What goes wrong is kept in `tests/security/corpus`, which `test_corpus.py` tries again for ever.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
+import hashlib
 import json
 import logging
 import random
+import select
 import shutil
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -30,11 +37,35 @@ from jesse_paperd.core.layout import Layout
 from tests.security.homes import copy_of, everything, flip, silent
 from tests.support.breaking import PACED, short_candles, start_trading
 from tests.support.daemon import eventually, running_daemon
+from tests.support.mcp_client import LineClient, line_client
+
+
+def arguments_of(declared: Any) -> dict[str, Any]:
+    """An operation's worked example, as a tool's arguments."""
+    given: dict[str, Any] = msgspec.to_builtins(declared.request)
+    return {name: value for name, value in given.items() if name != "op"}
+
 
 JSON = [
     msgspec.json.encode({"v": 1, "id": "1", "body": msgspec.to_builtins(d.request)}) for d in wire.OPERATIONS.values()
 ]
+_REQUESTS: list[tuple[str, dict[str, Any]]] = [
+    *(("tools/call", {"name": name, "arguments": arguments_of(each)}) for name, each in wire.OPERATIONS.items()),
+    *((method, {}) for method in ("tools/list", "resources/list", "resources/templates/list", "prompts/list", "ping")),
+    ("resources/read", {"uri": "paper://sessions"}),
+    ("prompts/get", {"name": "review_session", "arguments": {"session_id": "sma"}}),
+    ("completion/complete", {"ref": {"type": "ref/prompt", "name": "x"}, "argument": {"name": "y", "value": "z"}}),
+    ("notifications/cancelled", {"requestId": 1, "reason": "none"}),
+]
+LINES = [
+    json.dumps({"jsonrpc": "2.0", "id": n, "method": method, "params": given}).encode()
+    for n, (method, given) in enumerate(_REQUESTS)
+]
+_LINES_AT_ONCE = 50
 PACKED = [encode_request("1", d.request) for d in wire.OPERATIONS.values()]
+
+
+CORPUS = Path(__file__).parent / "corpus"
 
 
 class Campaign:
@@ -46,11 +77,18 @@ class Campaign:
         self.tried = 0
         self.found: Counter[str] = Counter()
         self.kept: list[str] = []
+        #: What is being tried, and the suffix of a file of its kind.
+        self.input = b""
+        self.suffix = ""
 
     def wrong(self, kind: str, told: str) -> None:
         self.found[kind] += 1
         if len(self.kept) < 5:
             self.kept.append(f"{kind}: {told}")
+            if self.suffix:
+                folder = CORPUS / self.name.replace(" ", "-")
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / f"{hashlib.sha256(self.input).hexdigest()[:12]}{self.suffix}").write_bytes(self.input)
 
     def run(self, count: int, attempt: Callable[[int], str]) -> None:
         """Make so many attempts; each says what became of it."""
@@ -96,14 +134,84 @@ def frames(count: int, seed: int) -> Campaign:
     def attempt(_n: int) -> str:
         chance = campaign.chance
         raw = chance.choice(JSON if chance.random() < 0.5 else PACKED)
-        try:
-            decode_request(mutated(raw, chance) if chance.random() < 0.9 else chance.randbytes(chance.randrange(200)))
-        except BadRequest:
-            return "refused"
-        return "understood"
+        damaged = mutated(raw, chance) if chance.random() < 0.9 else chance.randbytes(chance.randrange(200))
+        campaign.input, campaign.suffix = damaged, ".bin"
+        return try_frame(damaged)
 
     campaign.run(count, attempt)
     return campaign
+
+
+def try_frame(frame: bytes) -> str:
+    """What the daemon's decoder makes of a frame."""
+    try:
+        decode_request(frame)
+    except BadRequest:
+        return "refused"
+    return "understood"
+
+
+def mcp_lines(count: int, seed: int) -> Campaign:
+    """Lines to a façade that has no daemon: it must answer what comes after them, and meet no defect."""
+    campaign = Campaign("MCP lines", seed)
+    with talkative() as facade:
+
+        def attempt(_n: int) -> str:
+            damaged = [mutated(campaign.chance.choice(LINES), campaign.chance) for _ in range(_LINES_AT_ONCE)]
+            campaign.input, campaign.suffix = b"\n".join(damaged), ".txt"
+            return facade.told(campaign.input)
+
+        campaign.run(count // _LINES_AT_ONCE, attempt)
+    campaign.tried *= _LINES_AT_ONCE
+    return campaign
+
+
+class Talkative:
+    """A façade to which lines are written without waiting for what they come to."""
+
+    def __init__(self, client: LineClient) -> None:
+        self._client = client
+        self._log: list[bytes] = []
+        Thread(target=self._read_log, daemon=True).start()
+
+    def told(self, lines: bytes) -> str:
+        """Write lines, and wait until the façade answers what comes after them.
+
+        Raises:
+            RuntimeError: it does not, or a line met a defect.
+        """
+        writer = Thread(target=self._write, args=(lines,))
+        writer.start()
+        while (message := self._read()) != {"jsonrpc": "2.0", "id": "alive", "result": {}}:
+            if "incident" in json.dumps(message):
+                raise RuntimeError(f"a defect: {message}")
+        writer.join()
+        if any(b"Traceback" in line for line in self._log):
+            raise RuntimeError(b"".join(self._log[-20:]).decode(errors="replace"))
+        return "answered"
+
+    def _write(self, lines: bytes) -> None:
+        self._client.write_line(lines)
+        self._client.write({"jsonrpc": "2.0", "id": "alive", "method": "ping"})
+
+    def _read(self) -> Any:
+        assert self._client.process.stdout is not None
+        ready, _, _ = select.select([self._client.process.stdout], [], [], 60)
+        if not ready or not (line := self._client.process.stdout.readline()):
+            raise RuntimeError(f"the façade is silent: {b''.join(self._log[-20:]).decode(errors='replace')}")
+        return json.loads(line)
+
+    def _read_log(self) -> None:
+        assert self._client.process.stderr is not None
+        with contextlib.suppress(ValueError):  # closed
+            self._log.extend(self._client.process.stderr)
+
+
+@contextlib.contextmanager
+def talkative() -> Iterator[Talkative]:
+    """A façade for an endpoint on which nobody listens."""
+    with tempfile.TemporaryDirectory(prefix="jp-fuzz-") as folder, line_client(f"ipc://{folder}/nobody") as client:
+        yield Talkative(client)
 
 
 def databases(home: Path, victim: str, count: int, seed: int) -> Campaign:
@@ -147,14 +255,20 @@ def candle_files(count: int, seed: int) -> Campaign:
 
     def attempt(_n: int) -> str:
         raw, name = campaign.chance.choice(kinds)
-        try:
-            parse_candles(mutated(raw, campaign.chance), name)
-        except PaperError as error:
-            return error.code
-        return "read"
+        campaign.input, campaign.suffix = mutated(raw, campaign.chance), name.removeprefix("a")
+        return try_candles(campaign.input, name)
 
     campaign.run(count, attempt)
     return campaign
+
+
+def try_candles(content: bytes, name: str) -> str:
+    """What the reader of candle files makes of one."""
+    try:
+        parse_candles(content, name)
+    except PaperError as error:
+        return error.code
+    return "read"
 
 
 def a_home(folder: Path) -> Path:
@@ -173,6 +287,7 @@ def a_home(folder: Path) -> Path:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=20_000)
+    parser.add_argument("--lines", type=int, default=2_000)
     parser.add_argument("--databases", type=int, default=200)
     parser.add_argument("--files", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
@@ -180,7 +295,11 @@ def main() -> int:
     given = parser.parse_args()
     print(f"seed {given.seed}")
     logging.disable(logging.CRITICAL)  # thousands of damaged registries are told of below
-    campaigns = [frames(given.frames, given.seed), candle_files(given.files, given.seed)]
+    campaigns = [
+        frames(given.frames, given.seed),
+        mcp_lines(given.lines, given.seed),
+        candle_files(given.files, given.seed),
+    ]
     with tempfile.TemporaryDirectory(prefix="jp-fuzz-home-") as folder:
         home = a_home(Path(folder) / "home")
         for victim in ("registry.sqlite", "sessions/one/journal.sqlite"):
