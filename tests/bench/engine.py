@@ -74,14 +74,21 @@ def backtest_seconds(case: Any, fast: bool) -> tuple[float, int]:
     return time.process_time() - began, len(result.get("trades", []))
 
 
-def session_seconds(case: Any, block: int, path: Path | None) -> dict[str, Any]:
-    """CPU seconds of a session, committed block by block; by month; private memory. Runs in the worker."""
+def session_seconds(case: Any, block: int, path: Path | None, sealed: bool = True) -> dict[str, Any]:
+    """CPU seconds of a session, committed block by block; by month; private memory. Runs in the worker.
+
+    Args:
+        sealed: whether the journal's rows get their checksums; without them it is no journal that anyone could read.
+    """
     from jesse_paperd.engine.engine import Engine
+    from jesse_paperd.records import journal as journal_module
     from jesse_paperd.records.journal import Journal
     from tests.parity.lab import settings_of, strategy_of
 
     settings, strategy = settings_of(case), strategy_of(case)
     rows = case.candles[settings.symbol]
+    if not sealed:
+        journal_module._seal = lambda _table: lambda *_values: 0
     before = _private()
     began = time.process_time()
     engine = Engine(settings, strategy, case.warmup, None)
@@ -124,13 +131,15 @@ def compare(worker: Worker, strategy: str, timeframe: str, minutes: int, folder:
         fast, _ = worker.call("tests.bench.engine:backtest_seconds", one, True)
         path = folder / f"{strategy}-{number}.sqlite"
         ours = worker.call("tests.bench.engine:session_seconds", one, BLOCK, path)
+        bare = worker.call("tests.bench.engine:session_seconds", one, BLOCK, path.with_suffix(".bare.sqlite"), False)
         alone = worker.call("tests.bench.engine:session_seconds", one, BLOCK, None)
         counts |= {count, ours["trades"]}
         for name, seconds in (
             ("Jesse, step mode", step),
             ("Jesse, fast mode", fast),
             ("session with journal", ours["seconds"]),
-            ("session without", alone["seconds"]),
+            ("… without its seals", bare["seconds"]),
+            ("session without journal", alone["seconds"]),
         ):
             best[name] = min(best.get(name, np.inf), seconds)
     reference = best["Jesse, step mode"]
