@@ -56,19 +56,19 @@ def backtest_seconds(case: Any, fast: bool) -> tuple[float, int]:
     """CPU seconds of `jesse.research.backtest`, and its trades. Runs in the worker."""
     from jesse.research import backtest
 
-    from tests.parity.lab import settings_of, strategy_of
+    from tests.parity.lab import settings_of, strategies_of
 
     settings = settings_of(case)
-    key = f"{settings.exchange}-{settings.symbol}"
-    stream = {"exchange": settings.exchange, "symbol": settings.symbol}
-    strategy = strategy_of(case)
+    key = f"{settings.exchange}-{settings.routes[0].symbol}"
+    stream = {"exchange": settings.exchange, "symbol": settings.routes[0].symbol}
+    (strategy,) = strategies_of(case)
     began = time.process_time()
     result = backtest(
         settings.for_jesse(),
-        [{**stream, "timeframe": settings.timeframe, "strategy": strategy}],
+        [{**stream, "timeframe": settings.routes[0].timeframe, "strategy": strategy}],
         [],
-        {key: {**stream, "candles": case.candles[settings.symbol]}},
-        {key: {**stream, "candles": case.warmup[settings.symbol]}},
+        {key: {**stream, "candles": case.candles[settings.routes[0].symbol]}},
+        {key: {**stream, "candles": case.warmup[settings.routes[0].symbol]}},
         fast_mode=fast,
     )
     return time.process_time() - began, len(result.get("trades", []))
@@ -83,20 +83,20 @@ def session_seconds(case: Any, block: int, path: Path | None, sealed: bool = Tru
     from jesse_paperd.engine.engine import Engine
     from jesse_paperd.records import journal as journal_module
     from jesse_paperd.records.journal import Journal
-    from tests.parity.lab import settings_of, strategy_of
+    from tests.parity.lab import settings_of, strategies_of
 
-    settings, strategy = settings_of(case), strategy_of(case)
-    rows = case.candles[settings.symbol]
+    settings, strategies = settings_of(case), strategies_of(case)
+    rows = case.candles[settings.routes[0].symbol]
     if not sealed:
         journal_module._seal = lambda _table: lambda *_values: 0
     before = _private()
     began = time.process_time()
-    engine = Engine(settings, strategy, case.warmup, None)
+    engine = Engine(settings, strategies, case.warmup, None)
     journal = Journal(path) if path is not None else None
     trades, months, memory = 0, [], {}
     month_began = time.process_time()
     for first in range(0, len(rows), block):
-        engine.advance({settings.symbol: rows[first : first + block]})
+        engine.advance({settings.routes[0].symbol: rows[first : first + block]})
         facts = engine.take_facts()
         trades += len(facts.trades)
         if journal is not None:

@@ -12,8 +12,18 @@ PROJECT = Path(__file__).parent / "project"
 
 
 @dataclass(frozen=True)
+class Further:
+    """A route beside the first one of a case."""
+
+    symbol: str
+    strategy: str
+    timeframe: str
+    hyperparameters: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class Case:
-    """A strategy on candles; the first symbol is traded. `project` None: a strategy that ships with Jesse."""
+    """Strategies on candles; the first symbol is the first route's. `project` None: strategies that ship with Jesse."""
 
     strategy: str
     candles: dict[str, Rows]
@@ -28,19 +38,21 @@ class Case:
     warmup_candles: int = 0
     data_routes: tuple[tuple[str, str], ...] = ()
     hyperparameters: dict[str, Any] | None = None
+    further: tuple[Further, ...] = ()
     gap_policy: Literal["skip", "fill"] = "skip"
     seed: int = 1
 
     @property
     def start(self) -> int:
-        """The first traded minute, which a session always knows: that of the traded market's first row."""
-        return int(next(iter(self.candles.values()))[0, 0])
+        """The first traded minute, which a session always knows: that of a traded market's first row."""
+        traded = (next(iter(self.candles)), *(route.symbol for route in self.further))
+        return min(int(self.candles[symbol][0, 0]) for symbol in traded)
 
     def __str__(self) -> str:
         rows = ", ".join(f"{symbol} {len(rows)}" for symbol, rows in self.candles.items())
         return (
             f"{self.strategy} {self.market} {self.timeframe} {self.leverage}x {self.leverage_mode} fee {self.fee} "
-            f"warmup {self.warmup_candles} {self.hyperparameters or ''} rows: {rows}"
+            f"warmup {self.warmup_candles} {self.hyperparameters or ''} {self.further or ''} rows: {rows}"
         )
 
 

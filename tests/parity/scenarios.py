@@ -18,13 +18,13 @@ from jesse.store import store
 from jesse_paper.errors import PaperError
 from jesse_paperd.engine.engine import Engine
 from jesse_paperd.engine.jesse import core as jesse_core
-from jesse_paperd.engine.strategy import load_strategy
+from jesse_paperd.engine.strategy import load_strategies
 from jesse_paperd.records.journal import Facts, Journal, JournalReader, Outcome, Progress
 from jesse_paperd.session.replay_check import ReplayCheck
 from jesse_paperd.verification.rerun import verify
 from tests.parity.candles import MINUTE, Rows
 from tests.parity.case import Case
-from tests.parity.lab import add_facts, reference, session, settings_of, strategy_of
+from tests.parity.lab import add_facts, reference, session, settings_of, strategies_of
 
 
 def facts_of(case: Case, batches: Sequence[int], leverages: Sequence[tuple[int, int]] = ()) -> dict[str, Any]:
@@ -64,19 +64,19 @@ def loads(project: Path, name: str, **account: Any) -> tuple[str, str]:
     """The class's name of a strategy that loads and can be created, or the code and message of why not."""
     candles = np.array([[MINUTE, 1.0, 1.0, 1.0, 1.0, 1.0]])
     try:
-        strategy = load_strategy(project, name)
+        strategies = load_strategies(project, [name])
         case = Case(name, {"BTC-USDT": candles}, project=project, **account)
-        Engine(settings_of(case), strategy, {}, case.start)
+        Engine(settings_of(case), strategies, {}, case.start)
     except PaperError as error:
         return error.code, error.message
-    return "", strategy.__name__
+    return "", strategies[0].__name__
 
 
 def journal_of(
     case: Case, path: Path, batches: Sequence[int], stop: bool, leverages: Sequence[tuple[int, int]] = ()
 ) -> None:
     """Journal a session as its process does, batch by batch."""
-    engine = Engine(settings_of(case), strategy_of(case), case.warmup, case.start)
+    engine = Engine(settings_of(case), strategies_of(case), case.warmup, case.start)
     journal = Journal(path)
     symbol = next(iter(case.candles))
     rows = case.candles[symbol]
@@ -104,7 +104,7 @@ def replay_against(case: Case, path: Path, batches: Sequence[int]) -> list[dict[
     """Replay a case beside its journal; return the divergences."""
     reader = JournalReader(path)
     check = ReplayCheck(reader)
-    engine = Engine(settings_of(case), strategy_of(case), case.warmup, case.start)
+    engine = Engine(settings_of(case), strategies_of(case), case.warmup, case.start)
     symbol = next(iter(case.candles))
     rows, cut, turn, found = case.candles[symbol], 0, 0, []
     while cut < len(rows):
@@ -120,14 +120,14 @@ def replay_against(case: Case, path: Path, batches: Sequence[int]) -> list[dict[
 def verified(case: Case, path: Path) -> dict[str, Any]:
     """What verifying a journaled case says."""
     reader = JournalReader(path)
-    result = verify(settings_of(case), strategy_of(case), case.warmup, case.start, case.candles, reader)
+    result = verify(settings_of(case), strategies_of(case), case.warmup, case.start, case.candles, reader)
     reader.close()
     return msgspec.to_builtins(result)  # type: ignore[no-any-return]
 
 
 def failing_session(case: Case, batches: Sequence[int]) -> tuple[str, Facts, Progress]:
     """What a session whose strategy raises has said by then."""
-    engine = Engine(settings_of(case), strategy_of(case), case.warmup, case.start)
+    engine = Engine(settings_of(case), strategies_of(case), case.warmup, case.start)
     total = Facts()
     rows = next(iter(case.candles.values()))
     symbol = next(iter(case.candles))
@@ -146,7 +146,7 @@ def failing_session(case: Case, batches: Sequence[int]) -> tuple[str, Facts, Pro
 
 def kept_after(case: Case, days: Sequence[int]) -> list[dict[str, int]]:
     """How much a session keeps after each of some days of candles, taking its facts every hour."""
-    engine = Engine(settings_of(case), strategy_of(case), case.warmup, case.start)
+    engine = Engine(settings_of(case), strategies_of(case), case.warmup, case.start)
     symbol = next(iter(case.candles))
     rows, kept = case.candles[symbol], []
     for first in range(0, days[-1] * 1440, 60):

@@ -13,6 +13,7 @@ import gzip
 import hashlib
 import json
 import logging
+import os
 import random
 import select
 import shutil
@@ -172,6 +173,7 @@ class Talkative:
     def __init__(self, client: LineClient) -> None:
         self._client = client
         self._log: list[bytes] = []
+        self._come = b""
         Thread(target=self._read_log, daemon=True).start()
 
     def told(self, lines: bytes) -> str:
@@ -196,9 +198,13 @@ class Talkative:
 
     def _read(self) -> Any:
         assert self._client.process.stdout is not None
-        ready, _, _ = select.select([self._client.process.stdout], [], [], 60)
-        if not ready or not (line := self._client.process.stdout.readline()):
-            raise RuntimeError(f"the façade is silent: {b''.join(self._log[-20:]).decode(errors='replace')}")
+        source = self._client.process.stdout.fileno()
+        while b"\n" not in self._come:
+            ready, _, _ = select.select([source], [], [], 60)
+            if not ready or not (more := os.read(source, 65_536)):
+                raise RuntimeError(f"the façade is silent: {b''.join(self._log[-20:]).decode(errors='replace')}")
+            self._come += more
+        line, _, self._come = self._come.partition(b"\n")
         return json.loads(line)
 
     def _read_log(self) -> None:

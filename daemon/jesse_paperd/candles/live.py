@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from jesse_paperd.candles.store import CandleReader
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.core.minutes import MINUTE, Rows
@@ -34,12 +36,15 @@ class LiveCandles:
 
     def upto(self, after: int, last: int, limit: int) -> dict[str, Rows]:
         first = max(after + MINUTE, self._from)
-        traded = self._reader.range(self._spec.symbol, first, last + MINUTE)[:limit]
-        if not len(traded):
-            return dict.fromkeys(self._spec.symbols, traded)
-        horizon = int(traded[-1, 0]) + MINUTE
-        others = {symbol: self._reader.range(symbol, first, horizon) for symbol in self._spec.symbols[1:]}
-        return {self._spec.symbol: traded, **others}
+        traded = {symbol: self._reader.range(symbol, first, last + MINUTE)[:limit] for symbol in self._spec.traded}
+        minutes = np.unique(np.concatenate([rows[:, 0] for rows in traded.values()]))[:limit]
+        if not len(minutes):
+            return {}
+        end = int(minutes[-1]) + MINUTE
+        others = {
+            symbol: self._reader.range(symbol, first, end) for symbol in self._spec.symbols if symbol not in traded
+        }
+        return {symbol: rows[: rows[:, 0].searchsorted(end)] for symbol, rows in traded.items()} | others
 
     def ended(self, after: int) -> bool:  # noqa: ARG002
         return False

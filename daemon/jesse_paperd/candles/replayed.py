@@ -78,9 +78,9 @@ class Candles(Protocol):
         """The rows before the first traded minute, by symbol, or None while they are not all there."""
 
     def read(self, after: int, limit: int) -> dict[str, Rows]:
-        """The next rows of all symbols later than `after`: at most `limit` minutes of the traded symbol.
+        """The next rows of all symbols later than `after`: at most `limit` minutes in which a traded symbol has one.
 
-        The traded symbol's entry is empty when there is nothing new. All entries cover the same span of time.
+        All entries cover the same span of time; nothing at all when no traded symbol has anything new.
         """
 
     def upto(self, after: int, last: int, limit: int) -> dict[str, Rows]:
@@ -100,52 +100,53 @@ class ReplayedCandles:
         """Open the parsed files.
 
         Raises:
-            PaperError: `storage_failed` when one is gone or damaged, `candles_invalid` when the traded symbol's file
+            PaperError: `storage_failed` when one is gone or damaged, `candles_invalid` when a traded symbol's file
                 holds no candle beyond the warm-up.
         """
-        self._symbol = spec.symbol
         self._rows = {symbol: _load(layout.candle_file(digest)) for symbol, digest in spec.candle_files.items()}
         # Contiguous copies: searching a strided column would copy it whole each time.
         self._times = {symbol: np.ascontiguousarray(rows[:, 0]) for symbol, rows in self._rows.items()}
-        traded = self._times[spec.symbol]
-        self._warm = int(traded[0]) + spec.warmup_minutes * MINUTE
-        self._last = int(traded[-1])
-        if self._last < self._warm:
-            raise PaperError(
-                "candles_invalid",
-                f"the candle file ends {(self._warm - self._last) // MINUTE} minutes before the warm-up does: "
-                f"{spec.warmup_candles} candles of {spec.largest_timeframe_minutes} minutes",
-                "use a longer file or a smaller warmup_candles",
-            )
-        self._first = int(traded.searchsorted(self._warm))
+        traded = [self._times[symbol] for symbol in spec.traded]
+        self._warm = max(int(times[0]) for times in traded) + spec.warmup_minutes * MINUTE
+        for symbol, times in zip(spec.traded, traded, strict=True):
+            if (lacks := (self._warm - int(times[-1])) // MINUTE) > 0:
+                whose = f" of {symbol}" if len(traded) > 1 else ""
+                raise PaperError(
+                    "candles_invalid",
+                    f"the candle file{whose} ends {lacks} minutes before the warm-up does: "
+                    f"{spec.warmup_candles} candles of {spec.largest_timeframe_minutes} minutes",
+                    "use a longer file or a smaller warmup_candles",
+                )
+        minutes = traded[0] if len(traded) == 1 else np.unique(np.concatenate(traded))
+        #: The minutes in which a traded symbol has a candle.
+        self._minutes = minutes[minutes.searchsorted(self._warm) :]
 
     def start(self) -> int:
-        return int(self._times[self._symbol][self._first])
+        return int(self._minutes[0])
 
     def warmup(self) -> dict[str, Rows]:
         return {symbol: rows[: self._times[symbol].searchsorted(self._warm)] for symbol, rows in self._rows.items()}
 
     def read(self, after: int, limit: int) -> dict[str, Rows]:
-        return self.upto(after, self._last, limit)
+        return self.upto(after, int(self._minutes[-1]), limit)
 
     def upto(self, after: int, last: int, limit: int) -> dict[str, Rows]:
         after = max(after, self._warm - 1)
-        traded = self._times[self._symbol]
-        first = int(traded.searchsorted(after, side="right"))
-        end = min(first + limit, int(traded.searchsorted(last, side="right")))
+        first = int(self._minutes.searchsorted(after, side="right"))
+        end = min(first + limit, int(self._minutes.searchsorted(last, side="right")))
         if end <= first:
-            return {symbol: rows[:0] for symbol, rows in self._rows.items()}
-        horizon = traded[end - 1]
+            return {}
+        horizon = self._minutes[end - 1]
         return {
             symbol: rows[times.searchsorted(after, side="right") : times.searchsorted(horizon, side="right")]
             for (symbol, rows), times in zip(self._rows.items(), self._times.values(), strict=True)
         }
 
     def ended(self, after: int) -> bool:
-        return after >= self._last
+        return bool(after >= self._minutes[-1])
 
     def total(self) -> int:
-        return len(self._times[self._symbol]) - self._first
+        return len(self._minutes)
 
 
 def seal_of_file(content: bytes) -> bytes:

@@ -7,6 +7,7 @@ same ones. An order leaves the process once its last state is in a row.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -68,14 +69,16 @@ class LogTap(list[Any]):
 class Ledger:
     """Watches Jesse's stores and records the orders, trades and positions that result."""
 
-    def __init__(self, exchange: str, symbol: str, position: Any) -> None:
+    def __init__(self, exchange: str, positions: Mapping[str, Any]) -> None:
+        """Begin to watch. `positions` are those of each traded symbol."""
         self._exchange = exchange
-        self._symbol = symbol
-        self._position = position
+        self._positions = positions
         self._orders = 0
         self._trades = 0
         self._open: dict[str, tuple[Any, bool]] = {}
-        self._held: tuple[Any, ...] = (position.qty, position.entry_price, position.leverage, position.opened_at)
+        #: Filled orders of trades that are open: of several, nobody knows which one closes next and gets which number.
+        self._unnumbered: dict[str, list[Any]] = {}
+        self._held = self._holdings()
         self._add_order = store.orders.add_order
         store.orders.add_order = self._submitted
 
@@ -97,16 +100,20 @@ class Ledger:
         if self._open:
             self._collect_orders(facts, numbers)
         for trade in closed:
+            facts.orders += [self._order_row(order, numbers) for order in self._unnumbered.pop(trade.id, ())]
             self._trades += 1
             facts.trades.append(self._trade_row(trade, self._trades, stopping))
-        position = self._position
-        held = (position.qty, position.entry_price, position.leverage, position.opened_at)
+        held = self._holdings()
         if held != self._held:
             self._held = held
-            facts.positions = self._positions()
-        kept = store.orders.storage[f"{self._exchange}-{self._symbol}"]
-        if len(kept) > 2 * KEPT_ORDERS and self._position.is_open:
-            _forget_cancelled(kept)
+            facts.positions = self._open_positions()
+        for symbol, position in self._positions.items():
+            kept = store.orders.storage[f"{self._exchange}-{symbol}"]
+            if len(kept) > 2 * KEPT_ORDERS and position.is_open:
+                _forget_cancelled(kept)
+
+    def _holdings(self) -> list[tuple[Any, ...]]:
+        return [(p.qty, p.entry_price, p.leverage, p.opened_at) for p in self._positions.values()]
 
     @property
     def trades(self) -> int:
@@ -118,7 +125,10 @@ class Ledger:
             final = not is_working(order)
             # While an order works nothing of it changes: Jesse replaces orders, and gives them their role at once.
             if final or not known:
-                facts.orders.append(self._order_row(order, numbers))
+                row = self._order_row(order, numbers)
+                facts.orders.append(row)
+                if row.status == order_statuses.EXECUTED and row.trade_id is None:
+                    self._unnumbered.setdefault(order.trade_id, []).append(order)
                 self._open[paper_id] = (order, True)
             if final:
                 del self._open[paper_id]
@@ -126,7 +136,10 @@ class Ledger:
     def _order_row(self, order: Any, numbers: dict[str, int]) -> OrderRow:
         trade = None
         if order.is_executed:
-            trade = trade_id(numbers.get(order.trade_id, self._trades + len(numbers) + 1))
+            number = numbers.get(order.trade_id)
+            if number is None and len(self._positions) == 1:
+                number = self._trades + len(numbers) + 1  # the only open trade is the next to close
+            trade = trade_id(number) if number is not None else None
         return OrderRow(
             order_id=order.paper_id,
             seq=order.paper_seq,
@@ -175,7 +188,7 @@ class Ledger:
         Of the minutes in which it opened and closed only the fills count, since the order of prices within a minute
         is not known; a market order fills at the close, so the minute before an exit by one counts as a whole.
         """
-        rows = candles(self._exchange, self._symbol, "1m")[:]
+        rows = candles(self._exchange, trade.symbol, "1m")[:]
         closing = trade.orders[-1]
         at_close = closing.type == order_types.MARKET and not closing.paper_liquidation
         first = int(np.searchsorted(rows[:, 0], trade.opened_at))
@@ -188,13 +201,10 @@ class Ledger:
             max(float(rows[first:last, 3].max()), *prices),
         )
 
-    def _positions(self) -> list[PositionRow]:
-        position = self._position
-        if not position.is_open:
-            return []
+    def _open_positions(self) -> list[PositionRow]:
         return [
             PositionRow(
-                symbol=self._symbol,
+                symbol=symbol,
                 side=position.type,
                 qty=float(position.qty),
                 entry_price=float(position.entry_price),
@@ -202,6 +212,8 @@ class Ledger:
                 liquidation_price=_number(position.liquidation_price),
                 opened_at=int(position.opened_at),
             )
+            for symbol, position in self._positions.items()
+            if position.is_open
         ]
 
 

@@ -7,7 +7,10 @@ is the same: `save_daily_portfolio_balance`, `Position.pnl`, `Strategy.portfolio
 from __future__ import annotations
 
 import math
-from itertools import repeat
+from collections.abc import Sequence
+from functools import reduce
+from itertools import chain, repeat
+from operator import add
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,49 +25,60 @@ Prices = Any
 """A price, or an array of them; what comes out has the same shape."""
 
 
-class Account(NamedTuple):
-    """What the worth of the account at any price depends on."""
+class Holding(NamedTuple):
+    """A position: its signed quantity, and what it was entered at."""
 
     qty: float
     entry_price: float | None
+
+    def at(self, price: Prices) -> tuple[Prices, Prices]:
+        """Value and unrealised profit at a price."""
+        value = abs(price * self.qty)
+        if self.entry_price is None or self.qty == 0:
+            return value, 0 * price
+        difference = value - abs(self.entry_price * self.qty)
+        return value, -difference if self.qty < 0 else difference
+
+
+class Account(NamedTuple):
+    """What the worth of the account at any prices depends on. `holdings` are in the order in which Jesse adds them."""
+
+    holdings: tuple[Holding, ...]
     wallet: float
     in_flight: float  # value of the entry orders that work on a spot market, which the wallet lacks
     is_spot: bool
 
     @property
     def in_position(self) -> bool:
-        return self.qty != 0
+        return any(holding.qty != 0 for holding in self.holdings)
 
-    def at(self, price: Prices) -> tuple[Prices, Prices]:
-        """Equity and unrealised profit at a price.
+    def at(self, prices: Sequence[Prices]) -> tuple[Prices, Prices]:
+        """Equity and unrealised profit at the price of each holding.
 
-        Equity is the wallet plus the unrealised profit; on spot, the quote balance plus entry orders in flight plus
+        Equity is the wallet plus the unrealised profits; on spot, the quote balance plus entry orders in flight plus
         holdings.
         """
-        value = abs(price * self.qty)
-        profit = 0 * price
-        if self.entry_price is not None and self.qty != 0:
-            difference = value - abs(self.entry_price * self.qty)
-            profit = -difference if self.qty < 0 else difference
+        values, profits = zip(*(h.at(price) for h, price in zip(self.holdings, prices, strict=True)), strict=True)
+        profit = reduce(add, profits)
         if not self.is_spot:
-            return self.wallet + profit, profit
-        return self.in_flight + value + self.wallet, profit
+            return reduce(add, profits, self.wallet), profit
+        return self.in_flight + reduce(add, values) + self.wallet, profit
 
 
-def account_of(strategy: Any, currency: str) -> Account:
-    """The account of a strategy, now. `currency` is the key of the wallet that Jesse's balance samples read."""
-    position = strategy.position
-    is_spot = position.exchange.type == "spot"
+def account_of(positions: Sequence[Any], currency: str) -> Account:
+    """The account, now, by the positions of all routes. `currency` is the key of the wallet that Jesse samples."""
+    exchange = positions[0].exchange
     in_flight = 0.0
-    if is_spot:
-        for order in strategy.entry_orders:
+    if is_spot := exchange.type == "spot":
+        # Jesse's own sample has those of one route alone, so that others' orders would look like losses.
+        for order in chain.from_iterable(position.strategy.entry_orders for position in positions):
             if is_working(order):
                 in_flight += float(order.value)
-    entry = position.entry_price
     return Account(
-        qty=float(position.qty),
-        entry_price=None if entry is None else float(entry),
-        wallet=float(position.exchange.assets[currency]),
+        holdings=tuple(
+            Holding(float(p.qty), None if p.entry_price is None else float(p.entry_price)) for p in positions
+        ),
+        wallet=float(exchange.assets[currency]),
         in_flight=in_flight,
         is_spot=is_spot,
     )

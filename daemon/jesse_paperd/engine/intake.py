@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,9 @@ class Intake:
             taken[symbol] = self._accept(symbol, rows, Facts())[0]
         return taken
 
-    def take(self, rows: Mapping[str, Rows], facts: Facts, progress: Progress, traded: str) -> dict[str, Rows]:
+    def take(
+        self, rows: Mapping[str, Rows], facts: Facts, progress: Progress, traded: Collection[str]
+    ) -> dict[str, Rows]:
         """Take minutes and return those to step now.
 
         With filling, a minute that one market lacks is known to be missing only when that market's next row is there:
@@ -42,7 +44,7 @@ class Intake:
         for symbol, new in rows.items():
             if len(new):
                 accepted, missing = self._accept(symbol, new, facts)
-                if symbol == traded:
+                if symbol in traded:
                     progress.gaps += len(missing)
                     progress.missing += sum(missing)
                 self._held[symbol] = np.concatenate((self._held[symbol], accepted))

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +19,7 @@ from jesse_paper.errors import PaperError
 from jesse_paperd.engine.advice import with_advice
 from jesse_paperd.engine.blame import last_line
 from jesse_paperd.engine.hyperparameters import checked, problems_of_declaration
-from jesse_paperd.engine.jesse.core import Strategy, prepare_strategy, router
+from jesse_paperd.engine.jesse.core import Strategy, prepare_strategies, router, unprepared
 from jesse_paperd.engine.settings import EngineSettings
 from jesse_paperd.engine.strategy_check import problems_of
 
@@ -26,8 +27,8 @@ from jesse_paperd.engine.strategy_check import problems_of
 CHART_POINTS = 1_000
 
 
-def load_strategy(snapshot_root: Path, name: str) -> type:
-    """Import `strategies/<name>/__init__.py` below a folder and return its strategy class.
+def load_strategies(snapshot_root: Path, names: Sequence[str]) -> list[type]:
+    """Import `strategies/<name>/__init__.py` below a folder for each name and return its strategy class.
 
     The class with the folder's name is taken, else the only strategy that the package defines. Jesse's own loader is
     not used: it rewrites the file when the names differ. Nothing is written, not even bytecode.
@@ -36,16 +37,21 @@ def load_strategy(snapshot_root: Path, name: str) -> type:
         PaperError: `strategy_failed` when the import raises, no class or several are found, or hooks are missing or
             such that Jesse cannot call them: all of them at once.
     """
-    package = f"strategies.{name}"
     root = str(snapshot_root)
     if root not in sys.path:
         sys.path.insert(0, root)
     for module in [module for module in sys.modules if module.split(".")[0] == "strategies"]:
         del sys.modules[module]
     importlib.invalidate_caches()
+    # Routes of one strategy share its class, as under Jesse.
+    classes = {name: _load(snapshot_root, name) for name in dict.fromkeys(names)}
+    return [classes[name] for name in names]
+
+
+def _load(snapshot_root: Path, name: str) -> type:
     wrote_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
-        found = importlib.import_module(package)
+        found = importlib.import_module(f"strategies.{name}")
     except (Exception, SystemExit) as error:
         message = f"strategy '{name}' could not be imported: {last_line(error)}"
         raise PaperError("strategy_failed", with_advice(message, error)) from error
@@ -132,32 +138,52 @@ def paper_class(strategy: type) -> type:
     return type(strategy)(strategy.__name__, (strategy,), body)
 
 
-def create_strategy(settings: EngineSettings) -> Any:
-    """Create the strategy of the configured route, its hyperparameters overridden by those given.
+def create_strategies(settings: EngineSettings) -> list[Any]:
+    """Create the strategies of the configured routes, their hyperparameters overridden by those given.
 
     Raises:
-        PaperError: `strategy_failed`, `invalid_argument`.
+        PaperError: `strategy_failed`, `invalid_argument`, naming the strategy.
     """
-    name = settings.strategy_name
     try:
-        strategy = prepare_strategy(None)
-        declared = strategy.hyperparameters()
+        strategies = prepare_strategies()
     except Exception as error:
+        failed = unprepared()
+        name = settings.routes[failed].strategy
         # Jesse has read them already, and trips over what is wrong with them.
-        if problems := _problems_of_declaration_of(router.routes[0].strategy):
+        if problems := _problems_of_declaration_of(router.routes[failed].strategy):
             raise _cannot_be_run(name, problems) from None
-        cause = error.__context__ if type(error).__name__ == "InvalidStrategy" and error.__context__ else error
-        message = f"strategy '{name}' could not be created: {last_line(cause)}"
-        raise PaperError("strategy_failed", with_advice(message, cause)) from error
-    if problems := problems_of_declaration(declared):
-        raise _cannot_be_run(name, problems)
-    strategy.name = name
-    if settings.hyperparameters:
-        given = settings.hyperparameters
-        if not settings.hyperparameters_as_given:
-            given = checked(name, declared, given)
-        strategy.hp = {**(strategy.hp or {}), **given}
-    return strategy
+        raise _not_created(name, error) from error
+    for strategy, route in zip(strategies, settings.routes, strict=True):
+        try:
+            declared = strategy.hyperparameters()
+        except Exception as error:
+            raise _not_created(route.strategy, error) from error
+        if problems := problems_of_declaration(declared):
+            raise _cannot_be_run(route.strategy, problems)
+        strategy.name = route.strategy
+        if given := route.hyperparameters:
+            if not settings.hyperparameters_as_given:
+                given = checked(route.strategy, declared, given)
+            strategy.hp = {**(strategy.hp or {}), **given}
+    return strategies
+
+
+def with_hyperparameters(strategy: type, values: dict[str, Any]) -> type:
+    """The same strategy with other defaults: how a backtest, which takes one set for all routes, gives each its own."""
+
+    def hyperparameters(self: Any) -> list[dict[str, Any]]:
+        return [
+            {**each, "default": values.get(each["name"], each["default"])}
+            for each in strategy.hyperparameters(self)  # type: ignore[attr-defined]
+        ]
+
+    return type(strategy)(strategy.__name__, (strategy,), {"hyperparameters": hyperparameters, "dna": lambda _self: ""})
+
+
+def _not_created(name: str, error: Exception) -> PaperError:
+    cause = error.__context__ if type(error).__name__ == "InvalidStrategy" and error.__context__ else error
+    message = f"strategy '{name}' could not be created: {last_line(cause)}"
+    return PaperError("strategy_failed", with_advice(message, cause))
 
 
 def _problems_of_declaration_of(strategy: Any) -> list[str]:

@@ -26,7 +26,7 @@ from jesse_paperd.core.sqlite import Migration, open_reader, open_writer, transa
 from jesse_paperd.records.record import damaged
 from jesse_paperd.records.seals import broken, missing, seal_of, seal_of_run
 
-VERSION = 2
+VERSION = 3
 #: Rows of one statement: a long replay writes its equity in two thirds of the time that it takes row by row.
 _AT_ONCE = 100
 SCHEMA = """
@@ -36,7 +36,8 @@ CREATE TABLE progress (           -- one row: how far the session is
     started_at      INTEGER,           -- market time of the first sample: the first traded candle's open
     first_candle    INTEGER,           -- open time of the first traded candle
     last_candle     INTEGER,           -- open time of the last consumed candle: the cursor
-    last_close      REAL,              -- its close price
+    last_close      REAL,              -- the last close of the first route's symbol
+    closes          TEXT    NOT NULL DEFAULT '{}', -- JSON: the last close of each traded symbol
     candles         INTEGER NOT NULL,  -- traded candles consumed
     checksum        INTEGER NOT NULL,  -- CRC-32 of their rows in order, warm-up included
     gaps            INTEGER NOT NULL,  -- stretches of missing minutes
@@ -155,6 +156,11 @@ class Progress:
     missed_decisions: int = 0
     warmup: int = 0
     leverage: float = 1.0
+    closes: dict[str, float] = field(default_factory=dict)
+
+    def close_of(self, symbol: str) -> float | None:
+        """The last close of a traded symbol; None before its first candle."""
+        return self.closes.get(symbol) if self.closes else self.last_close  # earlier versions kept only one
 
 
 class OrderRow(msgspec.Struct, frozen=True, array_like=True):
@@ -330,6 +336,7 @@ def _counted(db: sqlite3.Connection) -> Totals:
 
 
 def _add_seals(db: sqlite3.Connection) -> None:
+    db.execute(_ADD_CLOSES)
     for name in _TOTALS:
         db.execute(f"ALTER TABLE progress ADD COLUMN {name} INTEGER")
     for table in _SEALED:
@@ -337,8 +344,22 @@ def _add_seals(db: sqlite3.Connection) -> None:
     count_and_seal(db)
 
 
+_ADD_CLOSES = "ALTER TABLE progress ADD COLUMN closes TEXT NOT NULL DEFAULT '{}'"
+
+
+def _add_closes(db: sqlite3.Connection) -> None:
+    if any(column[1] == "closes" for column in db.execute("PRAGMA table_info(progress)")):
+        return
+    before = [name for name in _SEALED["progress"] if name != "closes"]
+    row = db.execute(f"SELECT {','.join(before)}, seal FROM progress").fetchone()
+    db.execute(_ADD_CLOSES)
+    if row is not None and seal_of(row[:-1]) == row[-1]:  # a damaged row stays one
+        told = dict(zip(before, row[:-1], strict=True)) | {"closes": "{}"}
+        db.execute("UPDATE progress SET seal = ?", (seal_of(told[name] for name in _SEALED["progress"]),))
+
+
 #: Version → what makes the next one of it. `SCHEMA` is always the newest.
-MIGRATIONS: dict[int, Migration] = {1: _add_seals}
+MIGRATIONS: dict[int, Migration] = {1: _add_seals, 2: _add_closes}
 
 
 class Journal:
@@ -388,7 +409,8 @@ class Journal:
             changed = {order.order_id: order.status == "ACTIVE" for order in facts.orders}
             totals.orders += len(changed.keys() - self._orders.keys())
             totals.working += sum(changed.values()) - sum(bool(self._orders.get(name)) for name in changed)
-            _insert(db, "progress", [(*vars(progress).values(), *vars(totals).values())], id=1)
+            told_progress = vars(progress) | {"closes": msgspec.json.encode(progress.closes).decode()}
+            _insert(db, "progress", [(*told_progress.values(), *vars(totals).values())], id=1)
             if outcome is not None:
                 _insert(db, "outcome", [tuple(vars(outcome).values())], id=1)
         self._totals, self._last_run, self._balances = totals, run, balances
@@ -445,7 +467,10 @@ class JournalReader:
     def progress(self) -> Progress | None:
         """How far the session is, or None before its first commit."""
         row = self._one("progress")
-        return Progress(*row[: len(_PROGRESS)]) if row else None
+        if row is None:
+            return None
+        told = dict(zip(_PROGRESS, row, strict=False))
+        return Progress(**told | {"closes": msgspec.json.decode(told["closes"], type=dict[str, float])})
 
     def totals(self) -> Totals:
         """How many rows there are to be."""

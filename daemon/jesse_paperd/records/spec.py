@@ -37,11 +37,22 @@ def wire_timeframe(timeframe: str) -> str:
     return timeframe.replace("D", "d").replace("W", "w")
 
 
+class RouteSpec(msgspec.Struct, frozen=True):
+    """A symbol that is traded: by which strategy, at which of Jesse's timeframes, with which hyperparameters."""
+
+    symbol: str
+    strategy: str
+    timeframe: str
+    hyperparameters: dict[str, float | int | str | bool] | None = None
+
+
 class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A session as it was started: fixed for its whole life. New fields have defaults.
 
-    `exchange` is what the caller wrote, `market` the exchange it means. `candle_files` maps each symbol of a replay
-    to the digest of its parsed file. `live_from` is the first traded minute of a live session, in milliseconds.
+    `strategy`, `symbol`, `timeframe` and `hyperparameters` are the first route's, and the only one's where there are no
+    `further_routes`. `exchange` is what the caller wrote, `market` the exchange it means. `candle_files` maps each
+    symbol of a replay to the digest of its parsed file. `live_from` is the first traded minute of a live session, in
+    milliseconds.
     """
 
     session_id: str
@@ -71,16 +82,29 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str] = {}
     #: Doubts about how it was started, for whoever asks: another pair in the file's name, another venue than named.
     warnings: tuple[str, ...] = ()
+    #: What is traded beside the first route, in the same wallet.
+    further_routes: tuple[RouteSpec, ...] = ()
+
+    @property
+    def routes(self) -> tuple[RouteSpec, ...]:
+        """All that is traded."""
+        return RouteSpec(self.symbol, self.strategy, self.timeframe, self.hyperparameters), *self.further_routes
+
+    @property
+    def traded(self) -> tuple[str, ...]:
+        """The symbols that are traded, in the order of the routes."""
+        return tuple(route.symbol for route in self.routes)
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """The symbols whose candles the session reads, the traded one first."""
-        return tuple(dict.fromkeys((self.symbol, *(symbol for symbol, _ in self.data_routes))))
+        """The symbols whose candles the session reads, the traded ones first."""
+        return tuple(dict.fromkeys((*self.traded, *(symbol for symbol, _ in self.data_routes))))
 
     @property
     def largest_timeframe_minutes(self) -> int:
         """Minutes of the largest timeframe of its routes: the unit of `warmup_candles`."""
-        return max(TIMEFRAME_MINUTES[t] for t in (self.timeframe, *(t for _, t in self.data_routes)))
+        timeframes = (*(route.timeframe for route in self.routes), *(timeframe for _, timeframe in self.data_routes))
+        return max(TIMEFRAME_MINUTES[timeframe] for timeframe in timeframes)
 
     @property
     def warmup_minutes(self) -> int:

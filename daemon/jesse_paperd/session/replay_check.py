@@ -25,6 +25,8 @@ class ReplayCheck:
         self._trades = 0
         self._found: set[str] = set()
         self._working: dict[str, OrderRow] = {}
+        #: Filled orders of open trades, whose number is known once they close.
+        self._unnumbered: dict[str, OrderRow] = {}
         self._growing: EquityRun | None = None
         self._runs = _runs_of(reader)
         self._balances: Iterator[tuple[int, float]] = iter(reader.daily_balance())
@@ -43,6 +45,7 @@ class ReplayCheck:
         for order in working:
             found.append(_difference("orders", order.order_id, journaled.pop(order.order_id, None), order))
         found += [_difference("orders", order_id, row, None) for order_id, row in journaled.items()]
+        found += [_difference("orders", id, self._reader.order(id), row) for id, row in self._unnumbered.items()]
         if self._growing is not None:
             found.append(self._next_run(self._growing))
             self._growing = None
@@ -73,6 +76,10 @@ class ReplayCheck:
                 self._working[order.order_id] = order
                 continue
             self._working.pop(order.order_id, None)
+            if order.status == "EXECUTED" and order.trade_id is None:
+                self._unnumbered[order.order_id] = order
+                continue
+            self._unnumbered.pop(order.order_id, None)
             journaled = self._reader.order(order.order_id)
             first = first or _difference("orders", order.order_id, journaled, order)
         return first

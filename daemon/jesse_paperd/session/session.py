@@ -29,7 +29,7 @@ from jesse_paperd.engine.blame import failure_of, place_in
 from jesse_paperd.engine.engine import Engine
 from jesse_paperd.engine.output import Output
 from jesse_paperd.engine.settings import engine_settings
-from jesse_paperd.engine.strategy import load_strategy
+from jesse_paperd.engine.strategy import load_strategies
 from jesse_paperd.processes.doorbell import Doorbell
 from jesse_paperd.processes.lease import Lease
 from jesse_paperd.records.journal import Facts, Journal, JournalReader, Outcome, Progress
@@ -168,8 +168,9 @@ class Session:
             raise self._snapshot_is_damaged() from None
         try:
             with self._watchdog.turn():
-                strategy = load_strategy(self._files.strategy, self._spec.strategy)
-                return Engine(engine_settings(self._spec), strategy, warmup, self._candles.start())
+                names = [route.strategy for route in self._spec.routes]
+                strategies = load_strategies(self._files.strategy, names)
+                return Engine(engine_settings(self._spec), strategies, warmup, self._candles.start())
         except StrategyFailed:
             if digest_of(self._files.strategy) != self._spec.strategy_digest:
                 raise self._snapshot_is_damaged() from None
@@ -210,7 +211,7 @@ class Session:
 
     def _consumed_before(self, end: int) -> Iterator[Block]:
         """The candles behind the engine's cursor that open before a time."""
-        while len((rows := self._candles.upto(self._cursor, end - MINUTE, self._block))[self._spec.symbol]):
+        while rows := self._candles.upto(self._cursor, end - MINUTE, self._block):
             yield rows
             self._beat()
             if self._leaving:
@@ -237,17 +238,17 @@ class Session:
             rows = self._candles.read(self._cursor, limit)
             if before < _END_OF_TIME:
                 rows = self._candles.upto(self._cursor, before - MINUTE, limit)
-            traded = rows[self._spec.symbol]
-            if not len(traded):
+            if not rows:
                 if self._candles.ended(self._cursor):
                     return self._finish("feed_ended")
                 self._idle(_IDLE_SECONDS)
                 continue
-            if (wait := pace.seconds_until(int(traded[0, 0]))) > 0:
+            first = min(int(part[0, 0]) for part in rows.values() if len(part))
+            if (wait := pace.seconds_until(first)) > 0:
                 self._idle(min(wait, _IDLE_SECONDS))
                 continue
             if wait < 0:  # it is behind
-                last = min(before - MINUTE, pace.latest_due(int(traded[0, 0])))
+                last = min(before - MINUTE, pace.latest_due(first))
                 rows = self._candles.upto(self._cursor, last, self._block)
             self._advance(rows)
             self._commit()

@@ -14,7 +14,7 @@ from jesse_paper.errors import PaperError
 from jesse_paperd.candles.opening import open_candles
 from jesse_paperd.core.layout import Layout
 from jesse_paperd.engine.settings import engine_settings
-from jesse_paperd.engine.strategy import load_strategy
+from jesse_paperd.engine.strategy import load_strategies
 from jesse_paperd.processes.zygote_main import die_with
 from jesse_paperd.records.journal import JournalReader
 from jesse_paperd.records.registry import RegistryIntents
@@ -52,7 +52,7 @@ def main(arguments: dict[str, Any]) -> int:
 def _verify(layout: Layout, session_id: str, copy: Path) -> Verification:
     with contextlib.closing(RegistryIntents(layout.registry, session_id)) as intents:
         spec = intents.spec()
-    strategy = load_strategy(layout.session(session_id).strategy, spec.strategy)
+    strategies = load_strategies(layout.session(session_id).strategy, [route.strategy for route in spec.routes])
     candles = open_candles(layout, spec)
     warmup = candles.warmup()
     with contextlib.closing(JournalReader(copy)) as reader:
@@ -60,4 +60,4 @@ def _verify(layout: Layout, session_id: str, copy: Path) -> Verification:
         if warmup is None or progress is None or progress.last_candle is None:
             raise PaperError("invalid_argument", f"session {session_id} has not traded a candle yet")
         rows = candles.upto(0, progress.last_candle, _EVERYTHING)
-        return verify(engine_settings(spec), strategy, warmup, candles.start(), rows, reader)
+        return verify(engine_settings(spec), strategies, warmup, candles.start(), rows, reader)

@@ -6,9 +6,8 @@ Both run in the calling process and take it over (Jesse's state is process-globa
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from jesse_paperd.core.minutes import MINUTE, Rows
 from jesse_paperd.engine.engine import Engine, EngineSettings
 from jesse_paperd.engine.intake import TIME, Intake, empty
 from jesse_paperd.engine.jesse import core as jesse_core
-from jesse_paperd.engine.strategy import paper_class
+from jesse_paperd.engine.strategy import paper_class, with_hyperparameters
 from jesse_paperd.records.journal import Facts, JournalReader, Progress, TradeRow
 from jesse_paperd.records.verification import Divergence, Verification
 from jesse_paperd.session.replay import step_again
@@ -27,6 +26,7 @@ _BLOCK = 4096
 _END_OF_TIME = 2**62
 # The journal's name of a trade's field → Jesse's, and what makes Jesse's value the journal's.
 _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "symbol": ("symbol", str),
     "side": ("type", str),
     "qty": ("qty", float),
     "entry_price": ("entry_price", lambda value: _defined(value)),
@@ -41,7 +41,7 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 
 def verify(
     settings: EngineSettings,
-    strategy_class: type,
+    strategy_classes: Sequence[type],
     warmup: Mapping[str, Rows],
     start: int | None,
     rows: Mapping[str, Rows],
@@ -50,17 +50,14 @@ def verify(
     """Rerun a session and compare every closed trade, field by field, to the last bit.
 
     Args:
-        settings, strategy_class, warmup, start: what the session's engine was made of.
+        settings, strategy_classes, warmup, start: what the session's engine was made of.
         rows: the candles that it consumed, up to the journal's cursor.
         reader: the session's journal.
     """
     journaled = reader.trades()
     outcome = reader.outcome()
     finished = outcome is not None and outcome.reason != "failed"
-    replay, hyperparameters = _replay(settings, strategy_class, warmup, start, rows, reader, finished)
-    if settings.hyperparameters:
-        # Jesse's backtest takes all or none: those that were not given have their defaults.
-        settings = replace(settings, hyperparameters=hyperparameters)
+    replay, hyperparameters = _replay(settings, strategy_classes, warmup, start, rows, reader, finished)
 
     limits = []
     until = None
@@ -76,11 +73,16 @@ def verify(
     counts_rows = not reason
     difference = None
     try:
-        found = _backtest(settings, strategy_class, warmup, rows, by_the_clock=not counts_rows)
-        difference = _compare(expected_trades, found, finished)
+        # Jesse's backtest gives all routes the same hyperparameters, or each its defaults.
+        classes = [
+            with_hyperparameters(cls, own) if route.hyperparameters else cls
+            for cls, own, route in zip(strategy_classes, hyperparameters, settings.routes, strict=True)
+        ]
+        found = _backtest(settings, classes, warmup, rows, by_the_clock=not counts_rows)
+        difference = _compare(expected_trades, found, finished, len(settings.routes))
         if difference is not None and counts_rows:
-            by_the_clock = _backtest(settings, strategy_class, warmup, rows, by_the_clock=True)
-            if _compare(expected_trades, by_the_clock, finished) is None:
+            by_the_clock = _backtest(settings, classes, warmup, rows, by_the_clock=True)
+            if _compare(expected_trades, by_the_clock, finished, len(settings.routes)) is None:
                 limits.append("equal to Jesse's timestamp replay of these candles, not to its row counting")
     except Exception as error:  # noqa: BLE001 - the strategy's own code runs in there
         # A session that failed fails here too, at the candle after the last whole one.
@@ -100,15 +102,15 @@ def verify(
 
 def _replay(
     settings: EngineSettings,
-    strategy_class: type,
+    strategy_classes: Sequence[type],
     warmup: Mapping[str, Rows],
     start: int | None,
     rows: Mapping[str, Rows],
     reader: JournalReader,
     finished: bool,
-) -> tuple[list[Divergence], dict[str, Any]]:
-    """What differs from the journal, and the hyperparameters that the strategy had."""
-    engine = Engine(settings, strategy_class, warmup, start)
+) -> tuple[list[Divergence], list[dict[str, Any]]]:
+    """What differs from the journal, and the hyperparameters that each route's strategy had."""
+    engine = Engine(settings, strategy_classes, warmup, start)
     check = ReplayCheck(reader)
     found: list[Divergence] = []
 
@@ -141,7 +143,7 @@ def _as_traded(
     """Warm-up and traded rows as the engine stepped them: gaps filled where the session fills them."""
     intake = Intake(settings.symbols, settings.gap_policy == "fill")
     given = intake.begin(warmup, start)
-    taken = intake.take(rows, Facts(), Progress(), settings.symbol)
+    taken = intake.take(rows, Facts(), Progress(), settings.traded)
     for symbol, held in intake.rest().items():
         taken[symbol] = np.concatenate((taken[symbol], held))
     if start is not None:
@@ -156,10 +158,9 @@ def _why_not_by_rows(settings: EngineSettings, warmup: Mapping[str, Rows], rows:
     """Why Jesse's row counting would cut other candles than the clock; empty where it cuts the same."""
     if len(rows) > 1:
         return "several markets: their rows are matched by the clock"
-    candles = rows[settings.symbol]
-    before = warmup.get(settings.symbol, empty())
-    timeframes = [settings.timeframe, *(timeframe for _, timeframe in settings.data_routes)]
-    longest = max(jesse_core.minutes_of(timeframe) for timeframe in timeframes)
+    (symbol,) = rows
+    candles, before = rows[symbol], warmup.get(symbol, empty())
+    longest = max(jesse_core.minutes_of(timeframe) for timeframe in settings.timeframes)
     if len(candles) == 0:
         return "no candle was traded"
     if (np.diff(candles[:, TIME]) != MINUTE).any():
@@ -174,7 +175,7 @@ def _why_not_by_rows(settings: EngineSettings, warmup: Mapping[str, Rows], rows:
         return "the warm-up was completed from the candles that were to be traded"
     if not all(
         len(before) % length == 0 and candles[0, TIME] % (length * MINUTE) == 0
-        for length in map(jesse_core.minutes_of, timeframes)
+        for length in map(jesse_core.minutes_of, settings.timeframes)
     ):
         return "the session began amid a candle of one of its timeframes"
     return ""
@@ -182,7 +183,7 @@ def _why_not_by_rows(settings: EngineSettings, warmup: Mapping[str, Rows], rows:
 
 def _backtest(
     settings: EngineSettings,
-    strategy_class: type,
+    strategy_classes: Sequence[type],
     warmup: Mapping[str, Rows],
     rows: Mapping[str, Rows],
     by_the_clock: bool,
@@ -196,20 +197,28 @@ def _backtest(
             if len(part)
         }
 
-    route = {"exchange": exchange, "symbol": settings.symbol, "timeframe": settings.timeframe}
+    routes = [
+        {"exchange": exchange, "symbol": route.symbol, "timeframe": route.timeframe, "strategy": paper}
+        for route, paper in zip(settings.routes, _paper_classes(strategy_classes), strict=True)
+    ]
     random.seed(settings.seed)
     np.random.seed(settings.seed % 2**32)
     with _timestamp_replay(by_the_clock):
         result = jesse_core.backtest(
             settings.for_jesse(),
-            [{**route, "strategy": paper_class(strategy_class)}],
+            routes,
             [{"exchange": exchange, "symbol": symbol, "timeframe": frame} for symbol, frame in settings.data_routes],
             streams(rows),
             streams(warmup) or None,
-            hyperparameters=settings.hyperparameters,
         )
     trades: list[dict[str, Any]] = result.get("trades", [])
     return trades
+
+
+def _paper_classes(classes: Sequence[type]) -> list[type]:
+    """Each class in paper mode; routes that share one share this one as well."""
+    paper = {cls: paper_class(cls) for cls in classes}
+    return [paper[cls] for cls in classes]
 
 
 @contextmanager
@@ -225,10 +234,10 @@ def _timestamp_replay(forced: bool) -> Iterator[None]:
         module._uses_observed_timestamp_replay = original
 
 
-def _compare(journaled: list[TradeRow], found: list[dict[str, Any]], finished: bool) -> Divergence | None:
-    if not finished and len(found) == len(journaled) + 1:
-        # The backtest closes at its end what the session still has open.
-        found = found[:-1]
+def _compare(journaled: list[TradeRow], found: list[dict[str, Any]], finished: bool, routes: int) -> Divergence | None:
+    if not finished and len(found) > len(journaled):
+        # The backtest closes at its end what the session still has open, one position of each route at most.
+        found = found[: max(len(journaled), len(found) - routes)]
     for trade, reference in zip(journaled, found, strict=False):
         for name, (jesse_name, converted) in _FIELDS.items():
             expected = converted(reference[jesse_name])

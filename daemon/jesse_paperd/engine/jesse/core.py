@@ -8,7 +8,7 @@ in Jesse (`store`, `router`, `config`): one session, one process.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -61,10 +61,12 @@ __all__ = [
     "minutes_of",
     "order_statuses",
     "order_types",
-    "prepare_strategy",
+    "positions",
+    "prepare_strategies",
     "router",
     "save_balance",
     "store",
+    "unprepared",
     "update_active_orders",
 ]
 
@@ -126,15 +128,15 @@ def aggregate(timeframe: str, minutes: Rows) -> Rows:
 
 
 def configure(
-    exchange: dict[str, Any], symbol: str, timeframe: str, data_routes: tuple[tuple[str, str], ...], strategy: type
+    exchange: dict[str, Any], routes: Sequence[tuple[str, str, type]], data_routes: tuple[tuple[str, str], ...]
 ) -> None:
     """Reset Jesse and set it up for one session, as its research backtest does before its first candle.
 
     Args:
         exchange: the flat configuration that `jesse.research.backtest` takes.
-        symbol, timeframe: the traded route, in Jesse's spelling.
+        routes: what is traded: symbol, timeframe in Jesse's spelling, and the strategy's class; Jesse must never
+            resolve a name, since that may rewrite the user's file.
         data_routes: further (symbol, timeframe) on the same exchange.
-        strategy: the strategy's class; Jesse must never resolve a name, since that may rewrite the user's file.
     """
     name = exchange["exchange"]
     _reset_research_runtime_state()
@@ -142,7 +144,7 @@ def configure(
     config["app"]["trading_mode"] = "backtest"
     set_config(_format_config(exchange))
     router.initiate(
-        [{"exchange": name, "symbol": symbol, "timeframe": timeframe, "strategy": strategy}],
+        [{"exchange": name, "symbol": symbol, "timeframe": frame, "strategy": cls} for symbol, frame, cls in routes],
         [{"exchange": name, "symbol": other, "timeframe": frame} for other, frame in data_routes],
     )
     store.reset()
@@ -156,11 +158,24 @@ def configure(
     position_service.initialize_positions_state()
 
 
-def prepare_strategy(hyperparameters: dict[str, Any] | None) -> Any:
-    """Create the strategy object of the configured route and return it."""
+def prepare_strategies() -> list[Any]:
+    """Create the strategy objects of the configured routes and return them."""
     # Candle pipelines make synthetic markets for Monte Carlo runs; a paper session trades the market's own candles.
-    backtest_mode._prepare_routes(hyperparameters=hyperparameters, with_candles_pipeline=False)
-    return router.routes[0].strategy
+    backtest_mode._prepare_routes(hyperparameters=None, with_candles_pipeline=False)
+    return [route.strategy for route in router.routes]
+
+
+def unprepared() -> int:
+    """The index of the route whose strategy could not be created."""
+    for index, route in enumerate(router.routes):
+        if route.strategy is None or route.strategy.position is None:
+            return index
+    return len(router.routes) - 1
+
+
+def positions() -> list[Any]:
+    """The positions of all routes, in the order in which Jesse's balance samples add them up."""
+    return list(store.positions.storage.values())
 
 
 def larger_timeframes() -> list[str]:
