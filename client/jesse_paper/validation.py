@@ -23,6 +23,7 @@ from msgspec import inspect
 
 from jesse_paper.choices import in_declared_order, note_choices
 from jesse_paper.errors import PaperError
+from jesse_paper.operations.operation import Operation
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
@@ -38,6 +39,8 @@ def parse(cls: type[StructT], arguments: Mapping[str, Any]) -> StructT:
     """
     problems: list[str] = []
     operation = _struct(cls, arguments, "", problems)
+    if operation is not None and isinstance(operation, Operation):
+        problems += operation.contradictions()
     if operation is None or problems:
         raise PaperError("invalid_argument", _summary(problems), "Correct the arguments and call again.")
     return operation

@@ -31,7 +31,7 @@ from jesse_paper.errors import PaperError
 from jesse_paperd.processes.identity import identify, send_signal, watch
 from tests.fakes.traps.sitecustomize import MOMENTS
 from tests.support.breaking import children, facts_of, short_candles
-from tests.support.daemon import FUTURES_CANDLES, ROOT, SPOT_CANDLES, Daemon
+from tests.support.daemon import ETHER_CANDLES, FUTURES_CANDLES, ROOT, SPOT_CANDLES, Daemon
 from tests.support.mcp_client import LineClient
 
 CONFIG = """
@@ -90,7 +90,7 @@ class Sessions:
         number = len(self.acknowledged)
         name, arguments = self._kinds[number % len(self._kinds)]
         session_id = f"{name}-{number}"
-        body = wire.PaperStart(session_id=session_id, symbol="BTC-USDT", **arguments)
+        body = wire.PaperStart(session_id=session_id, **arguments)
         # The same request, with the same id, until it is answered: it must never start a second session.
         while session_id not in self.acknowledged:
             with contextlib.suppress(PaperError):
@@ -108,13 +108,17 @@ class Sessions:
 def _kinds() -> list[tuple[str, dict[str, Any]]]:
     """Kinds of sessions by name; a replay of eight days takes some ten seconds."""
     spot, futures = (f"replay:{short_candles(8, source)}" for source in (SPOT_CANDLES, FUTURES_CANDLES))
-    day, cross = ({"strategy": s, "timeframe": t} for s, t in (("DayTrader", "15m"), ("SMACrossover", "30m")))
+    btc = {"symbol": "BTC-USDT"}
+    day, cross = ({**btc, "strategy": s, "timeframe": t} for s, t in (("DayTrader", "15m"), ("SMACrossover", "30m")))
+    both = f"BTC-USDT={short_candles(8, FUTURES_CANDLES)},ETH-USDT={short_candles(8, ETHER_CANDLES)}"
+    routes = [wire.TradedRoute("BTC-USDT", "DayTrader", "15m"), wire.TradedRoute("ETH-USDT", "SMACrossover", "30m")]
     pace = {"speed": 60 * 800.0}
     return [
         ("spot", {**day, **pace, "feed": spot}),
         ("leveraged", {**day, **pace, "feed": futures, "leverage": 3}),
-        ("live", {"strategy": "SMACrossover", "timeframe": "5m", "warmup_candles": 60}),
+        ("live", {**btc, "strategy": "SMACrossover", "timeframe": "5m", "warmup_candles": 60}),
         ("cross", {**cross, **pace, "feed": spot, "warmup_candles": 60}),
+        ("portfolio", {**pace, "routes": routes, "feed": f"replay:{both}", "leverage": 2}),
         ("isolated", {**day, **pace, "feed": futures, "leverage": 5, "leverage_mode": "isolated"}),
     ]
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, note
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from tests.parity.candles import MIDNIGHT, MINUTE, Generated, Rows
 from tests.parity.case import PROJECT, Case, Further
-from tests.parity.test_generated_markets import LENGTHS, batchings, quick, thorough
+from tests.parity.test_generated_markets import LENGTHS, batchings, phases, thorough
 from tests.parity.worker import Worker
 
 SYMBOLS = ["BTC-USDT", "ETH-USDT", "ADA-USDT", "SOL-USDT", "XRP-USDT", "BNB-USDT"]
@@ -25,7 +25,7 @@ def portfolios(draw: st.DrawFn) -> Case:
     """Two to six routes with markets of their own, some of them thin, from any minute."""
     symbols = draw(st.permutations(SYMBOLS))[: draw(st.integers(2, 6))]
     start = MIDNIGHT + draw(st.sampled_from([0, 1, 17, 59, 333])) * MINUTE
-    minutes = draw(st.sampled_from([500, 1200]))
+    minutes = draw(st.sampled_from([300, 700]))
     warmup = 30  # of a thin market Jesse needs 20
     frames = [draw(st.sampled_from(FRAMES)) for _ in symbols]
     looks = [draw(st.sampled_from(["", f"{symbols[0]}:{frames[0]}", f"{symbols[1]}:5m"])) for _ in symbols]
@@ -86,7 +86,7 @@ def check(jesse: Worker, case: Case, batches: list[int]) -> None:
     assert verdict.good, verdict
 
 
-@quick
+@settings(max_examples=10, deadline=None, derandomize=True, phases=phases)
 @given(case=portfolios(), batches=batchings)
 def test_i5_several_routes_in_one_wallet(jesse: Worker, case: Case, batches: list[int]) -> None:
     check(jesse, case, batches)

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 SPOT_CANDLES = EXAMPLES / "candles" / "binance-BTC-USDT-1m-2024-12.csv.gz"
 FUTURES_CANDLES = EXAMPLES / "candles" / "binance-perp-BTC-USDT-1m-2025-05.csv.gz"
+ETHER_CANDLES = EXAMPLES / "candles" / "binance-perp-ETH-USDT-1m-2025-05.csv.gz"
 
 Value = TypeVar("Value")
 

@@ -33,6 +33,10 @@ A = TypeVar("A", bound=Answer)
 class Operation(Struct, tag_field="op", forbid_unknown_fields=True, kw_only=True, frozen=True):
     """A request's body."""
 
+    def contradictions(self) -> list[str]:
+        """What is wrong with its fields together, though each by itself is right; a sentence each."""
+        return []
+
 
 class Question(Operation, Generic[A], frozen=True):
     """An operation that changes nothing."""

@@ -9,7 +9,15 @@ from msgspec import Meta, Struct
 
 from jesse_paper.operations.operation import Answer, Mutation, declare
 from jesse_paper.operations.performance import METRICS_EXAMPLE, FinalMetrics
-from jesse_paper.operations.values import HyperparameterValue, SessionId, SessionState, Symbol, Timeframe
+from jesse_paper.operations.values import (
+    HyperparameterValue,
+    SessionId,
+    SessionState,
+    StrategyName,
+    Symbol,
+    Timeframe,
+    TradedRoute,
+)
 
 
 class DataRoute(Struct, forbid_unknown_fields=True, frozen=True):
@@ -21,6 +29,8 @@ class DataRoute(Struct, forbid_unknown_fields=True, frozen=True):
 
 class Started(Answer, tag="started", frozen=True):
     """A session as it runs. `market` is the exchange that `exchange` was resolved to.
+
+    `routes` are all that it trades; `strategy`, `symbol` and `timeframe` are the first one's.
 
     `strategy_changed` is for restarts as another session: whether its strategy's code differs from the first one's.
     """
@@ -43,6 +53,7 @@ class Started(Answer, tag="started", frozen=True):
     already_existed: bool = False
     hint: str = ""
     strategy_changed: bool | None = None
+    routes: list[TradedRoute] = []
 
 
 class PaperStart(Mutation[Started], tag="paper_start", frozen=True):
@@ -51,10 +62,8 @@ class PaperStart(Mutation[Started], tag="paper_start", frozen=True):
     The same `session_id` with the same arguments names the same session; with others it is a `conflict`.
     """
 
-    strategy: Annotated[
-        str, Meta(min_length=1, max_length=100, description="Name of a strategy of the Jesse project: 'SMACrossover'.")
-    ]
-    symbol: Symbol
+    strategy: StrategyName | None = None
+    symbol: Symbol | None = None
     timeframe: Annotated[Timeframe, Meta(description="The strategy's timeframe.")] = "1h"
     exchange: Annotated[
         str,
@@ -112,6 +121,38 @@ class PaperStart(Mutation[Started], tag="paper_start", frozen=True):
         ),
     ] = "skip"
     notes: Annotated[str, Meta(max_length=10_000, description="Free text kept with the session.")] | None = None
+    routes: Annotated[
+        list[TradedRoute],
+        Meta(
+            max_length=50,
+            description="In place of strategy, symbol, timeframe and hyperparameters: several routes that share one "
+            "wallet, each symbol once, all of one quote currency.",
+        ),
+    ] = []
+
+    def contradictions(self) -> list[str]:
+        if not self.routes:
+            given = {"strategy": self.strategy, "symbol": self.symbol}
+            wanted = {
+                "strategy": "a text of 1 to 100 characters",
+                "symbol": "a text (Trading pair as BASE-QUOTE in capitals, such as 'BTC-USDT')",
+            }
+            return [f"`{name}` is missing: {wanted[name]}." for name, value in given.items() if value is None]
+        beside = ("strategy", "symbol", "timeframe", "hyperparameters")
+        defaults = dict(zip(self.__struct_fields__, self.__struct_defaults__, strict=True))
+        return [
+            f"`{name}` does not belong beside `routes`: each route has its own."
+            for name in beside
+            if getattr(self, name) != defaults[name]
+        ]
+
+    def all_routes(self) -> list[TradedRoute]:
+        """What is to be traded, in either form."""
+        if self.routes:
+            return self.routes
+        assert self.strategy is not None
+        assert self.symbol is not None
+        return [TradedRoute(self.symbol, self.strategy, self.timeframe, self.hyperparameters)]
 
 
 declare(

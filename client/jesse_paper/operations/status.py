@@ -11,7 +11,7 @@ from jesse_paper.operations.logs import ProcessEnd
 from jesse_paper.operations.operation import Answer, Question, declare
 from jesse_paper.operations.performance import METRICS_EXAMPLE, Metrics
 from jesse_paper.operations.trading import Order, Position
-from jesse_paper.operations.values import SessionId, SessionState
+from jesse_paper.operations.values import SessionId, SessionState, TradedRoute
 
 
 class Health(Struct, kw_only=True, frozen=True):
@@ -83,6 +83,7 @@ class Status(Answer, tag="status", frozen=True):
     health: Health = Health(state="ok")
     failure: SessionFailure | None = None
     process_ends: list[ProcessEnd] = []
+    routes: list[TradedRoute] = []
 
 
 class PaperStatus(Question[Status], tag="paper_status", frozen=True):
@@ -120,7 +121,7 @@ declare(
 
 
 class SessionRow(Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """One line about a session; what is not known is left out.
+    """One line about a session; what is not known is left out. `routes` are there where there are several.
 
     `position` is such as `long 0.05`, `last_candle` the open time of the last traded candle, `failed_at` when it failed
     or was given up.
@@ -151,6 +152,7 @@ class SessionRow(Struct, kw_only=True, frozen=True, omit_defaults=True):
     failed_at: str | None = None
     error: str = ""
     notes: str | None = None
+    routes: list[TradedRoute] = []
 
 
 class Sessions(Answer, tag="sessions", frozen=True):

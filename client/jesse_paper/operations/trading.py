@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from jesse_paper.operations.operation import Answer, Question, declare
-from jesse_paper.operations.values import SessionId
+from jesse_paper.operations.values import SessionId, Symbol
 
 
 class Position(Struct, kw_only=True, frozen=True):
@@ -23,10 +23,14 @@ class Position(Struct, kw_only=True, frozen=True):
     liquidation_price: float | None = None
     opened_at: str | None = None
     price_time: str | None = None
+    strategy: str = ""
 
 
 class Order(Struct, kw_only=True, frozen=True):
-    """An order. `status` is Jesse's: ACTIVE, EXECUTED, CANCELED."""
+    """An order. `status` is Jesse's: ACTIVE, EXECUTED, CANCELED.
+
+    `trade_id` is that of a filled order's trade; of several routes it is known once the trade is closed.
+    """
 
     order_id: str
     symbol: str
@@ -43,6 +47,7 @@ class Order(Struct, kw_only=True, frozen=True):
     executed_at: str | None = None
     canceled_at: str | None = None
     trade_id: str | None = None
+    strategy: str = ""
 
 
 class Orders(Answer, tag="orders", frozen=True):
@@ -62,6 +67,7 @@ class PaperGetOrders(Question[Orders], tag="paper_get_orders", frozen=True):
     status: Annotated[Literal["all", "active", "executed", "canceled"], Meta(description="Which orders to return.")] = (
         "all"
     )
+    symbol: Annotated[Symbol, Meta(description="Only orders of this pair.")] | None = None
     limit: Annotated[int, Meta(ge=1, le=1000, description="How many orders at most.")] = 50
     offset: Annotated[int, Meta(ge=0, le=10**9, description="How many of the oldest to skip.")] = 0
 
@@ -116,6 +122,7 @@ class Trade(Struct, kw_only=True, frozen=True):
     max_adverse_excursion: float | None = None
     max_favorable_excursion: float | None = None
     order_ids: list[str] = []
+    strategy: str = ""
 
 
 class Trades(Answer, tag="trades", frozen=True):
@@ -142,6 +149,7 @@ class PaperGetTrades(Question[Trades], tag="paper_get_trades", frozen=True):
     limit: Annotated[int, Meta(ge=1, le=1000, description="How many trades at most.")] = 100
     offset: Annotated[int, Meta(ge=0, le=10**9, description="How many of the oldest trades to skip.")] = 0
     side: Annotated[Literal["all", "long", "short"], Meta(description="Only trades of this side.")] = "all"
+    symbol: Annotated[Symbol, Meta(description="Only trades of this pair.")] | None = None
     since: Annotated[str, Meta(max_length=40, description="Only trades closed at or after this time (UTC).")] | None = (
         None
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 Timeframe = Literal[
     "1m", "3m", "5m", "15m", "30m", "45m", "1h", "2h", "3h", "4h", "6h", "8h", "12h",
@@ -33,9 +33,23 @@ Symbol = Annotated[
         description="Trading pair as BASE-QUOTE in capitals, such as 'BTC-USDT'.",
     ),
 ]
+StrategyName = Annotated[
+    str, Meta(min_length=1, max_length=100, description="Name of a strategy of the Jesse project: 'SMACrossover'.")
+]
 HyperparameterValue = (
     Annotated[float, Meta(ge=-1e15, le=1e15)]
     | Annotated[int, Meta(ge=-(10**15), le=10**15)]
     | Annotated[str, Meta(max_length=1000)]
     | bool
 )
+
+
+class TradedRoute(Struct, forbid_unknown_fields=True, frozen=True):
+    """A symbol that a session trades: by which strategy, at which timeframe."""
+
+    symbol: Symbol
+    strategy: StrategyName
+    timeframe: Annotated[Timeframe, Meta(description="The strategy's timeframe.")] = "1h"
+    hyperparameters: Annotated[
+        dict[str, HyperparameterValue] | None, Meta(description="Override the strategy's hyperparameters.")
+    ] = None

@@ -10,7 +10,7 @@ from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.records.journal import TradeRow
 
 
-def trade_of(row: TradeRow) -> Trade:
+def trade_of(row: TradeRow, strategy: str = "") -> Trade:
     """A closed trade, with how far the market went against it and for it while it was open.
 
     Both excursions are fractions of the entry price and not negative, fees left out (Sweeney, 1996).
@@ -36,4 +36,5 @@ def trade_of(row: TradeRow) -> Trade:
         max_adverse_excursion=adverse,
         max_favorable_excursion=favorable,
         order_ids=msgspec.json.decode(row.order_ids, type=list[str]),
+        strategy=strategy,
     )

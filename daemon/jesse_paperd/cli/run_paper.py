@@ -20,14 +20,14 @@ from jesse_paperd.processes.engine_environment import ENGINE_ENVIRONMENT
 
 @click.command("run-paper", short_help="Trade one session here, without a daemon.")
 @click.argument("exchange")
-@click.argument("symbol")
-@click.option("--strategy", "-s", required=True, help="Name of a strategy of the project.")
+@click.argument("symbol", required=False)
+@click.option("--strategy", "-s", help="Name of a strategy of the project.")
 @trading_options
 @click.option("--project", help="The Jesse project. [default: JESSE_PAPER_PROJECT, else the working directory]")
 @click.option("--resolution", default="1h", show_default=True, help="Of the equity curve in the JSON.")
 @json_option
 def run_paper(as_json: bool, project: str | None, resolution: str, **values: Any) -> None:
-    """Trade SYMBOL on EXCHANGE until the candles end or Ctrl-C, then print what came of it.
+    """Trade SYMBOL, or --routes, on EXCHANGE until the candles end or Ctrl-C, then print what came of it.
 
     \b
     jesse-paper run-paper "Binance Spot" BTC-USDT --strategy SMACrossover --timeframe 1h \\

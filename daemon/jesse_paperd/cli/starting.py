@@ -16,6 +16,7 @@ from jesse_paper.figures import money
 from jesse_paper.protocol import ENDED
 from jesse_paperd.cli.asking import ask, ask_patiently, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions, complete_strategies
+from jesse_paperd.cli.routes_file import read_routes
 from jesse_paperd.terminal.printable import printable
 from jesse_paperd.terminal.progress import Show, progress_bar, waiting
 from jesse_paperd.terminal.sessions import describe
@@ -48,6 +49,12 @@ def trading_options(command: Any) -> Any:
         ),
         click.option("--hyperparameters", metavar="JSON", help="Override the strategy's hyperparameters."),
         click.option("--gap-policy", help="skip or fill missing minutes. [default: skip]"),
+        click.option(
+            "--routes",
+            "routes_file",
+            type=click.Path(path_type=Path),
+            help="Several routes in one wallet: a .json, .toml or routes.py file, in place of strategy and symbol.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -58,8 +65,9 @@ def trading_arguments(values: dict[str, Any]) -> dict[str, Any]:
     """The options of `trading_options` as arguments of paper_start; what was not given is left out.
 
     Raises:
-        PaperError: `invalid_argument` for a malformed data route or hyperparameters.
+        PaperError: `invalid_argument` for a malformed data route, hyperparameters or file of routes.
     """
+    values = _with_routes(values)
     given = {name: value for name, value in values.items() if value is not None}
     routes = []
     for route in given.pop("data_routes", ()):
@@ -81,6 +89,27 @@ def trading_arguments(values: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def _with_routes(values: dict[str, Any]) -> dict[str, Any]:
+    """The options with what `--routes` names; without it, strategy and symbol must be there."""
+    file = values.pop("routes_file", None)
+    if file is None:
+        missing = [name.upper() for name in ("strategy", "symbol") if values.get(name) is None]
+        if missing:
+            raise PaperError(
+                "invalid_argument", f"{' and '.join(missing)} missing", "name both, or give a file of routes: --routes"
+            )
+        return values
+    for name in ("strategy", "symbol", "timeframe", "hyperparameters"):
+        if values.get(name) is not None:
+            told = f"{name.upper() if name in ('strategy', 'symbol') else '--' + name} {values[name]!r}"
+            raise PaperError("invalid_argument", f"{told} beside --routes: each route in the file has its own")
+    found = read_routes(file)
+    exchange = values.get("exchange")
+    if exchange is not None and found.exchange and exchange != found.exchange:
+        raise PaperError("invalid_argument", f"{file} names the exchange {found.exchange!r}, and not {exchange!r}")
+    return {**values, "exchange": exchange or found.exchange or None, "routes": found.routes}
+
+
 def _absolute(feed: str) -> str:
     """A replay's files by absolute paths: the daemon's working directory is another one."""
     if feed.split(":")[1] in ("store", "postgres"):
@@ -93,8 +122,8 @@ def _absolute(feed: str) -> str:
 
 
 @click.command()
-@click.argument("strategy", shell_complete=complete_strategies)
-@click.argument("symbol")
+@click.argument("strategy", required=False, shell_complete=complete_strategies)
+@click.argument("symbol", required=False)
 @click.option("--exchange", "-e", help="Jesse's name of it. [default: Binance]")
 @trading_options
 @click.option("--session-id", help="An id of your own: starting twice with it starts once.")
@@ -102,7 +131,7 @@ def _absolute(feed: str) -> str:
 @follow_option
 @json_option
 def start(as_json: bool, follows: bool | None, **values: Any) -> None:
-    """Start a session of STRATEGY on SYMBOL.
+    """Start a session of STRATEGY on SYMBOL, or of several --routes in one wallet.
 
     On a terminal it says what will be traded, and shows a replay's progress: Ctrl-C leaves the session running. Into a
     pipe it prints the session's id alone.
@@ -111,9 +140,12 @@ def start(as_json: bool, follows: bool | None, **values: Any) -> None:
     jesse-paper start SMACrossover BTC-USDT --timeframe 1h
     jesse-paper start DayTrader BTC-USDT -t 15m --leverage 3 --feed replay:candles.csv.gz --speed 600
     session=$(jesse-paper start SMACrossover BTC-USDT)
+    jesse-paper start --exchange "Binance Spot" --routes routes.json
     """
     arguments = trading_arguments(values)
-    with waiting(f"Starting {values['strategy']} on {values['symbol']} …"):
+    several = len(arguments.get("routes", ()))
+    what = f"{several} routes" if several else f"{values['strategy']} on {values['symbol']}"
+    with waiting(f"Starting {what} …"):
         started = ask(wire.PaperStart, arguments, timeout=90)
     note = "this session was there already: nothing was started" if started.already_existed else ""
     _show(started, follows, as_json, note)

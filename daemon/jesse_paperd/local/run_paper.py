@@ -86,7 +86,8 @@ def run(task: dict[str, Any]) -> None:
         outcome = _trade(layout, spec)
         failure = None
         if outcome.reason == "failed":
-            whose = "the session" if outcome.code == "internal" else f"strategy {spec.strategy}"
+            names = ", ".join(dict.fromkeys(route.strategy for route in spec.routes))
+            whose = "the session" if outcome.code == "internal" else f"strategy {names}"
             failure = PaperError(code_of(outcome.code), f"{whose} failed: {outcome.error}")
             _print_traceback(layout, spec)
         _report(layout, spec, outcome, failure, task, output)

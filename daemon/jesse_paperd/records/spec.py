@@ -90,6 +90,10 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
         """All that is traded."""
         return RouteSpec(self.symbol, self.strategy, self.timeframe, self.hyperparameters), *self.further_routes
 
+    def strategy_on(self, symbol: str) -> str:
+        """The strategy that trades a symbol; empty where none does."""
+        return next((route.strategy for route in self.routes if route.symbol == symbol), "")
+
     @property
     def traded(self) -> tuple[str, ...]:
         """The symbols that are traded, in the order of the routes."""

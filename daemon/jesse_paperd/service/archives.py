@@ -38,7 +38,7 @@ from jesse_paperd.core.sqlite import copy_database, open_reader
 from jesse_paperd.feed.exchanges import resolve
 from jesse_paperd.records.journal import VERSION, Journal, LeverageChange
 from jesse_paperd.records.record import Record
-from jesse_paperd.records.spec import SessionSpec, jesse_timeframe
+from jesse_paperd.records.spec import RouteSpec, SessionSpec, jesse_timeframe
 from jesse_paperd.service.process_view import ProcessView
 from jesse_paperd.service.session_data import SessionData
 from jesse_paperd.service.views.status import row, status
@@ -266,14 +266,20 @@ def _record(root: Path) -> Record:
     record = msgspec.json.decode(file.read_bytes(), type=Record)
     arguments = msgspec.json.decode(record.arguments, type=wire.PaperStart)
     spec = record.spec
-    routes = tuple((route.symbol, jesse_timeframe(route.timeframe)) for route in arguments.data_routes)
+    looks = tuple((route.symbol, jesse_timeframe(route.timeframe)) for route in arguments.data_routes)
+    if arguments.contradictions():
+        raise _Untrusted("its session is not one that could be asked for")
+    routes = tuple(
+        RouteSpec(route.symbol, route.strategy, jesse_timeframe(route.timeframe), route.hyperparameters)
+        for route in arguments.all_routes()
+    )
     told = (
-        arguments.strategy, arguments.symbol, jesse_timeframe(arguments.timeframe), arguments.exchange,
+        routes, arguments.exchange,
         arguments.starting_balance, arguments.leverage, arguments.leverage_mode, arguments.fee,
-        arguments.warmup_candles, arguments.speed, arguments.gap_policy, routes,
+        arguments.warmup_candles, arguments.speed, arguments.gap_policy, looks,
     )  # fmt: skip
     kept = (
-        spec.strategy, spec.symbol, spec.timeframe, spec.exchange, spec.starting_balance, spec.leverage,
+        spec.routes, spec.exchange, spec.starting_balance, spec.leverage,
         spec.leverage_mode, spec.fee, spec.warmup_candles, spec.speed, spec.gap_policy, spec.data_routes,
     )  # fmt: skip
     if told != kept or resolve(spec.exchange, spec.leverage).name != spec.market:
@@ -281,7 +287,7 @@ def _record(root: Path) -> Record:
     times = (record.created_at, record.ended_at or 0, spec.live_from or 0)
     if record.created_at != spec.created_at or not all(0 <= time < _END_OF_TIME for time in times):
         raise _Untrusted("its times are none")
-    if spec.session_id != root.name or not _STRATEGY.fullmatch(spec.strategy):
+    if spec.session_id != root.name or not all(_STRATEGY.fullmatch(r.strategy) for r in routes):
         raise _Untrusted("its session has another id, or a strategy's name that is none")
     if record.desired not in ("running", "stopped") or (record.final is None) != (record.ended_at is None):
         raise _Untrusted("its session is neither running nor ended")

@@ -11,7 +11,7 @@ from jesse_paper.protocol import PaperStart
 from jesse_paperd.candles.replayed import ReplayedCandles
 from jesse_paperd.candles.store import CandleReader
 from jesse_paperd.core.layout import Layout
-from jesse_paperd.core.minutes import MINUTE
+from jesse_paperd.core.minutes import MINUTE, Rows
 from jesse_paperd.feed.exchanges import Exchange
 from jesse_paperd.records.spec import SessionSpec
 from jesse_paperd.service.replay_candles import names_no_file, replay_files
@@ -50,11 +50,17 @@ def doubts_about_prices(layout: Layout, spec: SessionSpec, candles: ReplayedCand
     if not store.exists():
         return []
     with contextlib.suppress(PaperError), contextlib.closing(CandleReader(store)) as reader:
-        extent = reader.extent(spec.symbol)
-        known = reader.range(spec.symbol, extent.last, extent.last + MINUTE)
-        rows = candles.read(0, 1)[spec.symbol]
-        if len(known) and len(rows):
-            last, price = float(known[0, _CLOSE]), float(rows[0, _CLOSE])
-            if not last / _FACTOR < price < last * _FACTOR:
-                return [f"the replay's price of {spec.symbol} is {price:g}, and the last known one is {last:g}"]
+        first = candles.read(0, 1)
+        doubts = (_doubt_about_price(reader, symbol, first.get(symbol)) for symbol in spec.traded)
+        return [doubt for doubt in doubts if doubt]
     return []
+
+
+def _doubt_about_price(reader: CandleReader, symbol: str, rows: Rows | None) -> str:
+    extent = reader.extent(symbol)
+    known = reader.range(symbol, extent.last, extent.last + MINUTE)
+    if not len(known) or rows is None or not len(rows):
+        return ""
+    last, price = float(known[0, _CLOSE]), float(rows[0, _CLOSE])
+    plausible = last / _FACTOR < price < last * _FACTOR
+    return "" if plausible else f"the replay's price of {symbol} is {price:g}, and the last known one is {last:g}"

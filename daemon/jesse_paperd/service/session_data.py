@@ -71,7 +71,7 @@ class SessionData:
         if progress is None or progress.last_candle is None:
             return None
         with contextlib.suppress(PaperError):
-            return open_candles(self._layout, record.spec).upto(0, progress.last_candle, 10**9)[record.spec.symbol]
+            return open_candles(self._layout, record.spec).upto(0, progress.last_candle, 10**9).get(record.spec.symbol)
         return None
 
     def forget(self, session_id: str) -> None:

@@ -19,7 +19,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -66,8 +66,8 @@ def project_settings(project: Path) -> ProjectSettings:
         raise PaperError("invalid_argument", f"{path}: {error}", hint) from error
 
 
-def take_snapshot(project: Path, name: str, target: Path) -> str:
-    """Copy what a strategy may see into `target`, and return the digest of what was copied.
+def take_snapshot(project: Path, names: Sequence[str], target: Path) -> str:
+    """Copy what strategies may see into `target`, and return the digest of what was copied.
 
     Everything is looked at before anything is copied.
 
@@ -75,9 +75,10 @@ def take_snapshot(project: Path, name: str, target: Path) -> str:
         PaperError: `strategy_not_found`; `strategy_failed` when a file cannot be read, is not a regular file or not
             Python, or when it is too much; `invalid_argument` for the project's settings; `storage_failed`.
     """
-    find(project, name)
-    selection = _Selection(project, name)
-    selection.add_tree(Path("strategies", name))
+    selection = _Selection(project, names)
+    for name in names:
+        find(project, name)
+        selection.add_tree(Path("strategies", name))
     selection.add_imports()
     selection.add_small_files(Path())
     selection.add_small_files(Path("strategies"))
@@ -97,7 +98,7 @@ def take_snapshot(project: Path, name: str, target: Path) -> str:
     except OSError as error:
         if problem := problem_of(target.parent):
             raise PaperError("storage_failed", problem) from error
-        raise PaperError("strategy_failed", f"strategy {name} cannot be copied: {error}") from error
+        raise PaperError("strategy_failed", f"strategy {', '.join(names)} cannot be copied: {error}") from error
     return digest_of(target)
 
 
@@ -122,9 +123,9 @@ def digest_of(snapshot: Path) -> str:
 class _Selection:
     """The files of a snapshot to be: relative path → where it lies, each looked at and counted."""
 
-    def __init__(self, project: Path, name: str) -> None:
+    def __init__(self, project: Path, names: Sequence[str]) -> None:
         self._project = project
-        self._name = name
+        self._names = dict.fromkeys(names)
         self._bytes = 0
         self._folders: set[str] = set()
         self._imported: set[Path] = set()
@@ -200,7 +201,7 @@ class _Selection:
         if self._bytes > _MOST_BYTES or len(self.files) > _MOST_FILES:
             raise PaperError(
                 "strategy_failed",
-                f"strategy {self._name} and what it imports of the project come to more than "
+                f"strategy {', '.join(self._names)} and what it imports of the project come to more than "
                 f"{_MOST_BYTES // 2**20} MiB or {_MOST_FILES:,} files; at {path.parent} that was passed",
                 "move what the strategy does not read out of the folders that it imports",
             )
@@ -211,7 +212,7 @@ class _Selection:
         try:
             tree = ast.parse(source, str(path))
         except (SyntaxError, ValueError) as error:
-            if path != Path("strategies", self._name, "__init__.py"):
+            if path not in [Path("strategies", name, "__init__.py") for name in self._names]:
                 return set()  # it matters only if it is imported, and then the import says so
             line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
             reason = error.msg if isinstance(error, SyntaxError) else error

@@ -26,8 +26,7 @@ def describe(started: wire.Started, note: str = "") -> None:
     click.echo(f"{click.style(started.session_id, bold=True)}  {click.style(mark.text, fg=colour)}")
     pairs(
         {
-            "strategy": f"{started.strategy}, every {started.timeframe}",
-            "market": f"{started.symbol} on {started.market or started.exchange}",
+            **_routes(started),
             "candles": feed,
             "warm-up": f"{started.warmup_candles:,} candles before the first decision",
             "account": f"{money(started.starting_balance)} {quote}{leverage}, fee {100 * started.fee:g} % of a fill",
@@ -36,6 +35,17 @@ def describe(started: wire.Started, note: str = "") -> None:
         },
         title=" ",
     )
+
+
+def _routes(started: wire.Started) -> dict[str, str]:
+    market = started.market or started.exchange
+    if len(started.routes) < 2:
+        return {
+            "strategy": f"{started.strategy}, every {started.timeframe}",
+            "market": f"{started.symbol} on {market}",
+        }
+    listed = [f"{route.symbol}: {route.strategy}, every {route.timeframe}" for route in started.routes]
+    return {"market": market, **{f"route {n}": told for n, told in enumerate(listed, start=1)}}
 
 
 def show_metrics(metrics: wire.Metrics) -> None:

@@ -80,10 +80,11 @@ async def _refuse_what_never_ran(parts: Parts, session_id: str) -> None:
     files = parts.layout.session(session_id)
     outcome, progress = parts.data.outcome(session_id), parts.data.progress(session_id)
     run = parts.manager.run_of(session_id)
+    names = ", ".join(dict.fromkeys(route.strategy for route in parts.directory.record(session_id).spec.routes))
     if outcome is not None and outcome.reason == "failed" and (progress is None or progress.started_at is None):
         error = PaperError(
             code_of(outcome.code or "strategy_failed"),
-            f"strategy {parts.directory.record(session_id).spec.strategy} could not be started: {outcome.error}",
+            f"strategy {names} could not be started: {outcome.error}",
             ("correct the strategy" if outcome.code == "strategy_failed" else "correct the arguments")
             + " and start it again; nothing was left running",
         )

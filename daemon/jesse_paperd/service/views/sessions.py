@@ -13,7 +13,7 @@ from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.core.minutes import HOUR, MINUTE
 from jesse_paperd.records.journal import Outcome, Progress
 from jesse_paperd.records.record import Record, damaged, now_ms
-from jesse_paperd.records.spec import wire_timeframe
+from jesse_paperd.records.spec import SessionSpec, wire_timeframe
 from jesse_paperd.service.process_view import ProcessView
 from jesse_paperd.service.session_data import SessionData
 from jesse_paperd.service.start_hints import hint_of_start
@@ -47,8 +47,17 @@ def started(data: SessionData, record: Record, view: ProcessView, already_existe
         feed=spec.feed,
         speed=spec.speed,
         already_existed=already_existed,
+        routes=routes_of(spec),
         hint=hint_of_start(record, status, outcome, already_existed, view.reason, view.feed_trouble),
     )
+
+
+def routes_of(spec: SessionSpec) -> list[wire.TradedRoute]:
+    """What a session trades, as it was asked for."""
+    return [
+        wire.TradedRoute(route.symbol, route.strategy, wire_timeframe(route.timeframe), route.hyperparameters)  # type: ignore[arg-type]
+        for route in spec.routes
+    ]
 
 
 def final(data: SessionData, record: Record, outcome: Outcome | None, failure: str = "") -> wire.Stopped:

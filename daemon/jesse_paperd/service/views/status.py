@@ -11,14 +11,14 @@ from jesse_paper.errors import PaperError
 from jesse_paper.rfc3339 import to_ms, to_text
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.core.minutes import HOUR, MINUTE
-from jesse_paperd.records.journal import Outcome
+from jesse_paperd.records.journal import Outcome, PositionRow
 from jesse_paperd.records.record import Record, now_ms
-from jesse_paperd.records.spec import wire_timeframe
+from jesse_paperd.records.spec import SessionSpec, wire_timeframe
 from jesse_paperd.service.process_view import ProcessView
 from jesse_paperd.service.session_data import SessionData
 from jesse_paperd.service.views.health import health_of
 from jesse_paperd.service.views.logs import process_ends
-from jesse_paperd.service.views.sessions import market_hours, stopped_from
+from jesse_paperd.service.views.sessions import market_hours, routes_of, stopped_from
 from jesse_paperd.service.views.trading import order_of, position_of
 
 
@@ -33,8 +33,8 @@ def status(data: SessionData, record: Record, view: ProcessView, leverage_pendin
         metrics = metrics_of(journal.track)
         progress = journal.reader.progress()
         outcome = journal.reader.outcome()
-        positions = [position_of(row, progress, view) for row in journal.reader.positions()]
-        orders = [order_of(row) for row in journal.reader.working_orders()]
+        positions = [position_of(row, spec, progress, view) for row in journal.reader.positions()]
+        orders = [order_of(row, spec) for row in journal.reader.working_orders()]
         health = health_of(record, view, progress, outcome, journal, data.total(record))
         failed = journal.reader.last_event("failed") if outcome is not None else None
     ended = outcome.ended_at if outcome is not None else record.ended_at
@@ -68,6 +68,7 @@ def status(data: SessionData, record: Record, view: ProcessView, leverage_pendin
         health=health,
         failure=msgspec.convert(failed, wire.SessionFailure) if failed is not None else None,
         process_ends=process_ends(view),
+        routes=routes_of(spec),
     )
 
 
@@ -89,7 +90,7 @@ def row(data: SessionData, record: Record, view: ProcessView) -> wire.SessionRow
                 "total_return": path.equity / spec.starting_balance - 1,
                 "current_drawdown": path.drawdown,
                 "total_trades": journal.track.trades.count,
-                "position": ", ".join(f"{row.side} {abs(row.qty):g}" for row in journal.reader.positions()),
+                "position": ", ".join(_in_short(row, spec) for row in journal.reader.positions()),
                 "last_candle": health.last_candle,
                 "last_candle_age_seconds": health.last_candle_age_seconds,
             }
@@ -115,8 +116,18 @@ def row(data: SessionData, record: Record, view: ProcessView) -> wire.SessionRow
         failed_at=_failed_at(view) if record.failure is not None else None,
         error=record.failure or (outcome.error if outcome is not None else ""),
         notes=record.notes,
+        routes=_several(spec),
         **known,
     )
+
+
+def _several(spec: SessionSpec) -> list[wire.TradedRoute]:
+    return routes_of(spec) if spec.further_routes else []
+
+
+def _in_short(position: PositionRow, spec: SessionSpec) -> str:
+    named = f" {position.symbol}" if spec.further_routes else ""
+    return f"{position.side} {abs(position.qty):g}{named}"
 
 
 def _ended_row(record: Record, final: wire.Stopped) -> wire.SessionRow:
@@ -144,6 +155,7 @@ def _ended_row(record: Record, final: wire.Stopped) -> wire.SessionRow:
         failed_at=final.stopped_at if final.status == "failed" else None,
         error=final.error,
         notes=record.notes,
+        routes=_several(spec),
     )
 
 

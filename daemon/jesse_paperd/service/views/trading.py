@@ -8,6 +8,7 @@ from jesse_paperd.analytics.trades import trade_of
 from jesse_paperd.core.minutes import MINUTE
 from jesse_paperd.records.journal import OrderRow, PositionRow, Progress
 from jesse_paperd.records.record import Record
+from jesse_paperd.records.spec import SessionSpec
 from jesse_paperd.service.process_view import ProcessView
 from jesse_paperd.service.session_data import SessionData
 from jesse_paperd.service.times import span_of
@@ -15,7 +16,7 @@ from jesse_paperd.service.times import span_of
 
 def trades(data: SessionData, record: Record, body: wire.PaperGetTrades) -> wire.Trades:
     since, until = span_of(body.since, body.until)
-    filtered = body.side != "all" or since is not None or until is not None
+    filtered = body.side != "all" or body.symbol is not None or since is not None or until is not None
     with data.read(record) as journal:
         total = matching = journal.reader.trade_count()
         if filtered:
@@ -23,6 +24,7 @@ def trades(data: SessionData, record: Record, body: wire.PaperGetTrades) -> wire
                 row
                 for row in journal.reader.trades()
                 if body.side in ("all", row.side)
+                and body.symbol in (None, row.symbol)
                 and (since is None or row.exit_at >= since)
                 and (until is None or row.exit_at < until)
             ]
@@ -36,35 +38,44 @@ def trades(data: SessionData, record: Record, body: wire.PaperGetTrades) -> wire
     return wire.Trades(
         session_id=record.session_id,
         total_trades=total,
-        trades=[trade_of(row) for row in rows],
+        trades=[trade_of(row, record.spec.strategy_on(row.symbol)) for row in rows],
         offset=body.offset,
         limit=body.limit,
         matching=matching,
         truncated=following < matching,
         next_offset=following if following < matching else None,
-        open_trades=[position_of(row, progress, ProcessView()) for row in positions],
+        open_trades=[
+            position_of(row, record.spec, progress, ProcessView())
+            for row in positions
+            if body.symbol in (None, row.symbol)
+        ],
     )
 
 
 def orders(data: SessionData, record: Record, body: wire.PaperGetOrders) -> wire.Orders:
     with data.read(record) as journal:
-        rows = [row for row in journal.reader.orders() if body.status in ("all", row.status.lower())]
+        rows = [
+            row
+            for row in journal.reader.orders()
+            if body.status in ("all", row.status.lower()) and body.symbol in (None, row.symbol)
+        ]
     page = rows[body.offset : body.offset + body.limit]
     following = body.offset + len(page)
     return wire.Orders(
         session_id=record.session_id,
-        orders=[order_of(row) for row in page],
+        orders=[order_of(row, record.spec) for row in page],
         total=len(rows),
         offset=body.offset,
         next_offset=following if following < len(rows) else None,
     )
 
 
-def position_of(row: PositionRow, progress: Progress | None, view: ProcessView) -> wire.Position:
+def position_of(row: PositionRow, spec: SessionSpec, progress: Progress | None, view: ProcessView) -> wire.Position:
     """A position, marked to the last traded price where that is newer than the last candle."""
     price, at = row.entry_price, row.opened_at
-    if progress is not None and progress.last_close is not None and progress.last_candle is not None:
-        price, at = progress.last_close, progress.last_candle + MINUTE
+    close = progress.close_of(row.symbol) if progress is not None else None
+    if progress is not None and close is not None and progress.last_candle is not None:
+        price, at = close, progress.last_candle + MINUTE
     for market in view.markets:
         if market.symbol == row.symbol and market.last_price is not None and (market.last_price_at or 0) > at:
             price, at = market.last_price, market.last_price_at or at
@@ -81,10 +92,11 @@ def position_of(row: PositionRow, progress: Progress | None, view: ProcessView) 
         liquidation_price=row.liquidation_price,
         opened_at=to_text(row.opened_at),
         price_time=to_text(at),
+        strategy=spec.strategy_on(row.symbol),
     )
 
 
-def order_of(row: OrderRow) -> wire.Order:
+def order_of(row: OrderRow, spec: SessionSpec) -> wire.Order:
     return wire.Order(
         order_id=row.order_id,
         symbol=row.symbol,
@@ -101,4 +113,5 @@ def order_of(row: OrderRow) -> wire.Order:
         executed_at=to_text(row.executed_at) if row.executed_at is not None else None,
         canceled_at=to_text(row.canceled_at) if row.canceled_at is not None else None,
         trade_id=row.trade_id,
+        strategy=spec.strategy_on(row.symbol),
     )
