@@ -68,7 +68,7 @@ def decode_request(frame: bytes) -> Decoded:
         return _decode_leniently(frame, json)
     if envelope.v != PROTOCOL_VERSION:
         raise BadRequest(_other_version(envelope.v), id=envelope.id, json=json)
-    if envelope.body.contradictions():
+    if envelope.body.contradictions(envelope.body.given()):
         return _decode_leniently(frame, json)
     return Decoded(envelope.v, envelope.id, envelope.body, json)
 

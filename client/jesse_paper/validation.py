@@ -39,8 +39,8 @@ def parse(cls: type[StructT], arguments: Mapping[str, Any]) -> StructT:
     """
     problems: list[str] = []
     operation = _struct(cls, arguments, "", problems)
-    if operation is not None and isinstance(operation, Operation):
-        problems += operation.contradictions()
+    if issubclass(cls, Operation):
+        problems += cls.contradictions({name for name, value in arguments.items() if value not in (None, [])})
     if operation is None or problems:
         raise PaperError("invalid_argument", _summary(problems), "Correct the arguments and call again.")
     return operation

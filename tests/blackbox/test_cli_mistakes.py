@@ -71,7 +71,7 @@ MISTAKES = [
     ("compare ended", 2, "a list of 2 to 20"),
     ("wait ended --until yesterday", 2, "is no RFC 3339 time"),
     ("chart ended -o /nowhere/x.png", 2, "/nowhere/x.png cannot be written"),
-    ("report ended -o /dev/full", 2, "No space left on device"),
+    ("report ended -o /dev/full", 2, "/dev/full is no regular file"),
     ("export ended trades -o /nowhere/x.parquet", 2, "/nowhere/x.parquet cannot be written"),
     ("chart ended -o x.svg", 2, "may end in .png"),
     ("report ended -o x.pdf", 2, "may end in .html"),

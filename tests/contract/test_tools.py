@@ -25,11 +25,12 @@ from jesse_paperd.service.handlers.handler import HANDLERS
 SESSION = {"session_id": ("string", True, None)}
 TIMEFRAMES = ["1m", "5m", "15m", "1h", "4h", "1d"]
 
-#: By tool, from the requirements: argument → (type, required, default).
+#: By tool, from the requirements: argument → (type, required, default). `strategy` and `symbol` have `routes` in their
+#: place: the schema requires neither, and a call without both is refused.
 REQUIRED_ARGUMENTS: dict[str, dict[str, tuple[str, bool, Any]]] = {
     "paper_start": {
-        "strategy": ("string", True, None),
-        "symbol": ("string", True, None),
+        "strategy": ("string", False, None),
+        "symbol": ("string", False, None),
         "timeframe": ("string", False, "1h"),
         "exchange": ("string", False, "Binance"),
         "starting_balance": ("number", False, 10000),

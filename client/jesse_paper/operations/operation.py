@@ -9,9 +9,11 @@ Answer             a reply's body; the tag `kind` tells them apart
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Generic, NamedTuple, TypeVar, get_args
 
 from msgspec import Struct
+from msgspec.structs import fields
 
 
 class Answer(Struct, tag_field="kind", kw_only=True, frozen=True):
@@ -33,9 +35,15 @@ A = TypeVar("A", bound=Answer)
 class Operation(Struct, tag_field="op", forbid_unknown_fields=True, kw_only=True, frozen=True):
     """A request's body."""
 
-    def contradictions(self) -> list[str]:
-        """What is wrong with its fields together, though each by itself is right; a sentence each."""
+    @classmethod
+    def contradictions(cls, given: Container[str]) -> list[str]:  # noqa: ARG003
+        """What is wrong with which fields are given together, though each by itself is right; a sentence each."""
         return []
+
+    def given(self) -> set[str]:
+        """The names of the fields that are not at their default."""
+        defaults = {field.name: field.default for field in fields(type(self))}
+        return {name for name, default in defaults.items() if getattr(self, name) not in (default, [])}
 
 
 class Question(Operation, Generic[A], frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Annotated, Literal
 
 import msgspec
@@ -130,21 +131,18 @@ class PaperStart(Mutation[Started], tag="paper_start", frozen=True):
         ),
     ] = []
 
-    def contradictions(self) -> list[str]:
-        if not self.routes:
-            given = {"strategy": self.strategy, "symbol": self.symbol}
-            wanted = {
-                "strategy": "a text of 1 to 100 characters",
-                "symbol": "a text (Trading pair as BASE-QUOTE in capitals, such as 'BTC-USDT')",
-            }
-            return [f"`{name}` is missing: {wanted[name]}." for name, value in given.items() if value is None]
-        beside = ("strategy", "symbol", "timeframe", "hyperparameters")
-        defaults = dict(zip(self.__struct_fields__, self.__struct_defaults__, strict=True))
-        return [
-            f"`{name}` does not belong beside `routes`: each route has its own."
-            for name in beside
-            if getattr(self, name) != defaults[name]
-        ]
+    @classmethod
+    def contradictions(cls, given: Container[str]) -> list[str]:
+        if "routes" in given:
+            beside = ("strategy", "symbol", "timeframe", "hyperparameters")
+            return [
+                f"`{name}` does not belong beside `routes`: each route has its own." for name in beside if name in given
+            ]
+        wanted = {
+            "strategy": "a text of 1 to 100 characters",
+            "symbol": "a text (Trading pair as BASE-QUOTE in capitals, such as 'BTC-USDT')",
+        }
+        return [f"`{name}` is missing: {allowed}." for name, allowed in wanted.items() if name not in given]
 
     def all_routes(self) -> list[TradedRoute]:
         """What is to be traded, in either form."""
@@ -167,6 +165,7 @@ declare(
         timeframe="1h",
         exchange="Binance",
         starting_balance=10000.0,
+        routes=[TradedRoute("BTC-USDT", "SMACrossover")],
         started_at="2026-11-27T08:05:00Z",
         market="Binance Spot",
         fee=0.001,
@@ -290,6 +289,7 @@ declare(
         timeframe="1h",
         exchange="Binance",
         starting_balance=10000.0,
+        routes=[TradedRoute("BTC-USDT", "SMACrossover")],
         started_at="2026-11-27T08:05:00Z",
         market="Binance Spot",
         fee=0.001,

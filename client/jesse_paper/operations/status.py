@@ -107,6 +107,7 @@ declare(
         timeframe="1h",
         exchange="Binance",
         market="Binance Spot",
+        routes=[TradedRoute("BTC-USDT", "SMACrossover")],
         started_at="2026-11-27T08:05:00Z",
         stopped_at="2026-11-27T08:05:00Z",
         duration_hours=0.002,

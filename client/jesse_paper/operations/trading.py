@@ -91,6 +91,7 @@ declare(
                 fee=3.7862042884232006,
                 executed_at="2024-12-11T05:00:00Z",
                 trade_id="t001",
+                strategy="SMACrossover",
             )
         ],
         total=99,
@@ -180,6 +181,7 @@ declare(
                 max_adverse_excursion=0.0030558615050639308,
                 max_favorable_excursion=0.04450205316495761,
                 order_ids=["o000001", "o000016"],
+                strategy="SMACrossover",
             )
         ],
         limit=1,

@@ -98,7 +98,7 @@ def chart(session_id: str, output: Path | None, force: bool, theme: str | None, 
     output = output or Path(f"{session_id}.png")
     check_output(output, force, ".png")
     answer = ask(wire.PaperChart, {"session_id": session_id, "theme": theme}, timeout=60)
-    write_whole(output, answer.png)
+    write_whole(output, answer.png, "invalid_argument")
     if as_json:
         return print_json({"file": str(output), "description": answer.description})
     return click.echo(f"{output}\n{answer.description}")
@@ -117,7 +117,7 @@ def report(session_id: str, output: Path | None, force: bool, as_json: bool) -> 
     output = output or Path(f"{session_id}.html")
     check_output(output, force, ".html", ".htm")
     answer = ask(wire.PaperReport, {"session_id": session_id}, timeout=60)
-    write_whole(output, answer.html.encode())
+    write_whole(output, answer.html.encode(), "invalid_argument")
     return print_json({"file": str(output)}) if as_json else click.echo(output)
 
 
@@ -155,7 +155,7 @@ def export(session_id: str, what: str, output: Path | None, force: bool, resolut
         return _csv(sys.stdout, rows, columns)
     text = io.StringIO(newline="")
     _csv(text, rows, columns)
-    write_whole(output, text.getvalue().encode())
+    write_whole(output, text.getvalue().encode(), "invalid_argument")
     click.echo(f"{len(rows)} rows in {output}", err=True)
     return None
 
@@ -211,7 +211,7 @@ def _parquet(arrow: Any, output: Path, rows: list[dict[str, Any]], kind: type[ms
         columns[field.encode_name] = arrow.array(values, found)
     content = io.BytesIO()
     arrow.parquet.write_table(arrow.table(columns), content)
-    write_whole(output, content.getvalue())
+    write_whole(output, content.getvalue(), "invalid_argument")
     click.echo(f"{len(rows)} rows in {output}", err=True)
 
 

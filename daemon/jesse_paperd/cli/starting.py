@@ -93,11 +93,10 @@ def _with_routes(values: dict[str, Any]) -> dict[str, Any]:
     """The options with what `--routes` names; without it, strategy and symbol must be there."""
     file = values.pop("routes_file", None)
     if file is None:
-        missing = [name.upper() for name in ("strategy", "symbol") if values.get(name) is None]
-        if missing:
-            raise PaperError(
-                "invalid_argument", f"{' and '.join(missing)} missing", "name both, or give a file of routes: --routes"
-            )
+        for name in ("strategy", "symbol"):
+            if values.get(name) is None:
+                hint = "or give a file of several routes: --routes"
+                raise PaperError("invalid_argument", f"Missing argument '{name.upper()}'.", hint)
         return values
     for name in ("strategy", "symbol", "timeframe", "hyperparameters"):
         if values.get(name) is not None:

@@ -6,14 +6,14 @@ import os
 import uuid
 from pathlib import Path
 
-from jesse_paper.errors import PaperError
+from jesse_paper.errors import ErrorCode, PaperError
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, code: ErrorCode = "storage_failed") -> None:
     """Write a file, in the place of one that is there. Where the name is a link, the link is replaced.
 
     Raises:
-        PaperError: `storage_failed`; then what was there is still.
+        PaperError: `code`; then what was there is still.
     """
     new = path.with_name(f".{path.name[:200]}.{uuid.uuid4().hex[:12]}")
     try:
@@ -27,4 +27,4 @@ def write_whole(path: Path, content: bytes) -> None:
             new.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise PaperError("storage_failed", f"{path} cannot be written: {error.strerror or error}") from error
+        raise PaperError(code, f"{path} cannot be written: {error.strerror or error}") from error

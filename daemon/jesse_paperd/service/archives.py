@@ -267,7 +267,7 @@ def _record(root: Path) -> Record:
     arguments = msgspec.json.decode(record.arguments, type=wire.PaperStart)
     spec = record.spec
     looks = tuple((route.symbol, jesse_timeframe(route.timeframe)) for route in arguments.data_routes)
-    if arguments.contradictions():
+    if arguments.contradictions(arguments.given()):
         raise _Untrusted("its session is not one that could be asked for")
     routes = tuple(
         RouteSpec(route.symbol, route.strategy, jesse_timeframe(route.timeframe), route.hyperparameters)
