@@ -59,6 +59,21 @@ def test_every_answer_tells_symbol_and_strategy(daemon: Daemon, traded: str) -> 
     assert row.routes == ROUTES
 
 
+def test_each_route_has_metrics_that_add_up_to_the_accounts(daemon: Daemon, traded: str) -> None:
+    answer = daemon.call(wire.PaperGetMetrics(session_id=traded))
+    whole, routes = answer.metrics, answer.routes
+    assert [(route.symbol, route.strategy) for route in routes] == [(BTC, "DayTrader"), (ETH, "SMACrossover")]
+    trades = daemon.trades(traded)
+    for route in routes:
+        own = [trade for trade in trades if trade.symbol == route.symbol]
+        assert route.total_trades == len(own) > 0
+        assert route.win_rate == sum(trade.pnl > 0 for trade in own) / len(own)
+        assert route.realized_pnl == pytest.approx(sum(trade.pnl for trade in own), rel=1e-12)
+        assert 0 < route.exposure < 1
+    assert sum(route.fees_paid for route in routes) == pytest.approx(whole.fees_paid)
+    assert sum(route.contribution for route in routes) == pytest.approx(whole.total_return, abs=1e-3)
+
+
 def test_trades_and_orders_are_filtered_by_symbol(daemon: Daemon, traded: str) -> None:
     everything = daemon.trades(traded)
     of_one = daemon.call(wire.PaperGetTrades(session_id=traded, symbol=ETH, limit=1000))

@@ -53,11 +53,33 @@ class FinalMetrics(Metrics, kw_only=True, frozen=True):
     final_equity: float = 0.0
 
 
+class RouteMetrics(Struct, kw_only=True, frozen=True):
+    """What one route of a session contributed.
+
+    Money is in the quote currency; `realized_pnl` is net of fees, `unrealized_pnl` that of the open position at its
+    last close. `exposure` is the share of the market's time with a position, `contribution` the sum of both results
+    over the starting balance. What is undefined without trades, or without lost ones, is null.
+    """
+
+    symbol: str
+    strategy: str
+    timeframe: str
+    total_trades: int
+    win_rate: float | None
+    profit_factor: float | None
+    realized_pnl: float
+    unrealized_pnl: float
+    fees_paid: float
+    exposure: float
+    contribution: float
+
+
 class MetricsOf(Answer, tag="metrics", frozen=True):
-    """The metrics of a session."""
+    """The metrics of a session; `metrics` are the account's, `routes` have a row for each symbol that it trades."""
 
     session_id: str
     metrics: Metrics
+    routes: list[RouteMetrics] = []
 
 
 class PaperGetMetrics(Question[MetricsOf], tag="paper_get_metrics", frozen=True):
@@ -99,7 +121,25 @@ METRICS_EXAMPLE = Metrics(
 )
 declare(
     PaperGetMetrics(session_id="sma"),
-    MetricsOf(session_id="sma", metrics=METRICS_EXAMPLE),
+    MetricsOf(
+        session_id="sma",
+        metrics=METRICS_EXAMPLE,
+        routes=[
+            RouteMetrics(
+                symbol="BTC-USDT",
+                strategy="SMACrossover",
+                timeframe="1h",
+                total_trades=12,
+                win_rate=0.5,
+                profit_factor=1.1407286161468555,
+                realized_pnl=73.0582489398069,
+                unrealized_pnl=0.0,
+                fees_paid=132.10511111687535,
+                exposure=0.389429012345679,
+                contribution=0.0073058248939806905,
+            )
+        ],
+    ),
 )
 
 

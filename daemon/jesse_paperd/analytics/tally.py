@@ -20,6 +20,7 @@ class TradeTally:
         self.gross_loss = 0.0  # positive
         self.realized_pnl = 0.0
         self.fees = 0.0
+        self.held_ms = 0  # time from entries to exits
         self.longest_winning_streak = 0
         self.longest_losing_streak = 0
         self._winning = 0
@@ -31,6 +32,7 @@ class TradeTally:
         self.count += 1
         self.realized_pnl += trade.pnl
         self.fees += trade.fee
+        self.held_ms += trade.exit_at - trade.entry_at
         won, lost = trade.pnl > 0, trade.pnl < 0
         if won:
             self.wins += 1

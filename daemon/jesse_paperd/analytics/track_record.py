@@ -30,11 +30,17 @@ class Performance:
     def __init__(self, starting_balance: float) -> None:
         self.path = EquityPath(starting_balance)
         self.trades = TradeTally()
+        self.by_symbol: dict[str, TradeTally] = {}
         self._ratios: dict[Interval, tuple[tuple[int, int, float], int, Ratios]] = {}
 
     @property
     def starting_balance(self) -> float:
         return self.path.starting_balance
+
+    def add_trade(self, trade: TradeRow) -> None:
+        """Fold the next closed trade."""
+        self.trades.add(trade)
+        self.by_symbol.setdefault(trade.symbol, TradeTally()).add(trade)
 
     def equity_at_ends(self, interval: Interval) -> Floats:
         """The starting balance, then equity at the end of each complete interval (UTC-aligned)."""
@@ -85,7 +91,7 @@ class TrackRecord(Performance):
                 self.path.add(runs)
                 unread = len(runs) == _CHUNK
             for trade in self._reader.trades(after=self.trades.last):
-                self.trades.add(trade)
+                self.add_trade(trade)
             self._reader.check_samples(self.path.samples)
 
     def runs(self, after: int) -> list[Run]:
@@ -117,7 +123,7 @@ class TrackRecord(Performance):
         span.path.carry_to(until)
         for trade in self.closed_trades():
             if since < trade.exit_at <= until:
-                span.trades.add(trade)
+                span.add_trade(trade)
         return span
 
 

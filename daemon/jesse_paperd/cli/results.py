@@ -11,7 +11,7 @@ from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions
 from jesse_paperd.cli.sessions import session_argument
 from jesse_paperd.terminal.plots import plot_equity
-from jesse_paperd.terminal.sessions import show_metrics
+from jesse_paperd.terminal.sessions import show_metrics, show_routes
 from jesse_paperd.terminal.tables import amounts, change, minute, results, table
 
 
@@ -125,4 +125,7 @@ def metrics(session_id: str | None, returns_interval: str | None, explain: bool,
     if session_id is None:
         raise PaperError("invalid_argument", "metrics: name a SESSION, or --explain", "jesse-paper ls lists them")
     answer = ask(wire.PaperGetMetrics, {"session_id": session_id, "returns_interval": returns_interval})
-    return print_json(answer) if as_json else show_metrics(answer.metrics)
+    if as_json:
+        return print_json(answer)
+    show_metrics(answer.metrics)
+    return show_routes(answer.routes) if len(answer.routes) > 1 else None

@@ -63,6 +63,22 @@ def show_metrics(metrics: wire.Metrics) -> None:
     table(columns, [row[: len(columns)] for row in rows], title=basis, elastic=columns[-1])
 
 
+def show_routes(routes: list[wire.RouteMetrics]) -> None:
+    """What each route contributed."""
+    columns = ["symbol", "strategy", "trades", "win rate", "profit factor", "pnl", "fees", "exposure", "contribution"]
+    rows = [
+        [
+            *(r.symbol, f"{r.strategy} {r.timeframe}", r.total_trades),
+            in_its_unit("win_rate", r.win_rate),
+            in_its_unit("profit_factor", r.profit_factor),
+            *(money(r.realized_pnl + r.unrealized_pnl), money(r.fees_paid)),
+            *(f"{r.exposure:.1%}", percent(r.contribution)),
+        ]
+        for r in routes
+    ]
+    table(columns, rows, title="By route", optional=("fees", "exposure", "profit factor"))
+
+
 def in_its_unit(name: str, value: Any) -> Any:
     """A metric as people read it."""
     if value is None:

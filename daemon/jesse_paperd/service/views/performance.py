@@ -9,6 +9,7 @@ import msgspec
 from jesse_paper import protocol as wire
 from jesse_paper.figures import money
 from jesse_paper.rfc3339 import to_text
+from jesse_paperd.analytics.by_route import metrics_by_route
 from jesse_paperd.analytics.chart import chart_png
 from jesse_paperd.analytics.compare import compare
 from jesse_paperd.analytics.equity import equity_curve
@@ -23,7 +24,11 @@ from jesse_paperd.service.times import span_of
 
 def metrics(data: SessionData, record: Record, body: wire.PaperGetMetrics) -> wire.MetricsOf:
     with data.read(record) as journal:
-        return wire.MetricsOf(session_id=record.session_id, metrics=metrics_of(journal.track, body.returns_interval))
+        return wire.MetricsOf(
+            session_id=record.session_id,
+            metrics=metrics_of(journal.track, body.returns_interval),
+            routes=metrics_by_route(record.spec, journal.track, journal.reader.positions(), journal.reader.progress()),
+        )
 
 
 def equity(data: SessionData, record: Record, body: wire.PaperGetEquity) -> wire.Equity:
