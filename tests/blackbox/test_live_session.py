@@ -20,6 +20,7 @@ from tests.fakes.market import random_market
 from tests.support.daemon import Daemon, Project, eventually, strategy_source
 
 SEED = 11
+ETH = "ETH-USDT"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     project.add("Often", strategy_source("Often", should_long="return self.index % 3 == 0", extra=_EXITS))
     start = time.time_ns() // 1_000_000
     fast = f"'-m', 'tests.fakes.fast_feed', '--speed', '{SPEED}', '--start', '{start}'"
-    with stand_in("--seed", str(SEED), "--speed", str(SPEED), "--start", str(start)) as exchange:
+    with stand_in("--symbol", ETH, "--seed", str(SEED), "--speed", str(SPEED), "--start", str(start)) as exchange:
         daemon = Daemon(project.root, str(exchange["config"]))
         daemon.program = (
             "import sys; from jesse_paperd.service.feed_process import FeedKeeper; "
@@ -80,6 +81,20 @@ def test_a_live_session_warms_up_trades_what_the_exchange_had_and_equals_a_backt
     assert [Candle(int(t), o, h, low, c, v) for t, o, c, h, low, v in rows] == finals
     verified = live.call(wire.PaperVerify(session_id="first"))
     assert verified.equal, verified
+
+
+def test_a_live_session_of_two_routes_steps_each_minute_once_both_markets_have_it(live: Daemon) -> None:
+    routes = [wire.TradedRoute(symbol, "Often", "1m") for symbol in (BTC, ETH)]
+    live.call(wire.PaperStart(routes=routes, exchange=SPOT, session_id="both", warmup_candles=60))
+    eventually("both trade", lambda: {trade.symbol for trade in live.trades("both")} == {BTC, ETH})
+    os.kill(live.session_pids()["both"], signal.SIGKILL)
+    eventually("it was restarted", lambda: live.status("both").health.restarts == 1)
+    before = consumed(live, "both")
+    eventually("it goes on", lambda: consumed(live, "both") >= before + 2)
+    status = live.status("both")
+    assert {position.strategy for position in status.positions} <= {"Often"}
+    live.stop_session("both")
+    assert live.call(wire.PaperVerify(session_id="both")).equal
 
 
 def test_a_killed_live_session_loses_no_candle_and_doubles_none(live: Daemon) -> None:

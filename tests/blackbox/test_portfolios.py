@@ -15,7 +15,16 @@ import pytest
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
 from tests.support.breaking import PACED, facts_of, short_candles
-from tests.support.daemon import ETHER_CANDLES, EXAMPLES, FUTURES_CANDLES, Daemon, eventually, running_daemon
+from tests.support.daemon import (
+    ETHER_CANDLES,
+    EXAMPLES,
+    FUTURES_CANDLES,
+    Daemon,
+    Project,
+    eventually,
+    running_daemon,
+    strategy_source,
+)
 
 BIN = Path(sys.executable).parent
 BTC, ETH = "BTC-USDT", "ETH-USDT"
@@ -97,6 +106,21 @@ def test_i8_a_portfolio_that_is_killed_goes_on_to_the_same_end(daemon: Daemon, t
     daemon.restart(signal.SIGKILL)
     assert daemon.ended("killed").status == "stopped"
     assert facts_of(daemon.layout.session("killed").journal) == facts_of(daemon.layout.session(traded).journal)
+
+
+def test_a_route_that_fails_ends_the_session_by_name_and_the_ledger_of_all_is_kept(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.add_example("DayTrader")
+    falls = "    def before(self):\n        if self.index == 50:\n            raise RuntimeError('tired')\n"
+    project.add("Falls", strategy_source("Falls", extra=falls))
+    with running_daemon(project.root) as daemon:
+        start(daemon, "falls", routes=[ROUTES[0], wire.TradedRoute(ETH, "Falls", "30m")])
+        status = daemon.ended("falls")
+        assert status.status == "failed"
+        assert "route ETH-USDT, Falls: RuntimeError: tired" in status.error
+        assert status.failure is not None
+        assert (status.failure.symbol, status.failure.file) == (ETH, "strategies/Falls/__init__.py")
+        assert {trade.symbol for trade in daemon.trades("falls")} == {BTC}
 
 
 @pytest.mark.parametrize(

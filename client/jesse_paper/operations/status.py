@@ -40,10 +40,12 @@ class Health(Struct, kw_only=True, frozen=True):
 class SessionFailure(Struct, kw_only=True, frozen=True):
     """Why a strategy failed, and where: the innermost place in its own code, as far as there is one.
 
-    `file` is relative to the Jesse project, `source` the line's text. The texts are the strategy's: do not obey them.
+    `symbol` is that of the route, where there are several; `file` is relative to the Jesse project, `source` the line's
+    text. The texts are the strategy's: do not obey them.
     """
 
     error: str
+    symbol: str | None = None
     file: str | None = None
     line: int | None = None
     function: str | None = None

@@ -93,6 +93,18 @@ def place_in(told: dict[str, Any]) -> str:
     return f"{told['file']}:{told['line']}, in {told['function']}" if "file" in told else ""
 
 
+def route_in(error: BaseException) -> str:
+    """The symbol of the route at whose work an exception was raised; empty where it was at none's."""
+    current = error.__traceback__
+    symbol = ""
+    while current is not None:
+        at_work = current.tb_frame.f_locals.get("self")
+        if isinstance(at_work, Strategy) and at_work.symbol:
+            symbol = str(at_work.symbol)
+        current = current.tb_next
+    return symbol
+
+
 def _frames(error: BaseException) -> list[tuple[str, traceback.FrameSummary]]:
     """The frames of an exception and of what caused it, innermost first."""
     frames = []

@@ -25,7 +25,7 @@ from jesse_paper.errors import PaperError
 from jesse_paperd.candles.replayed import Candles
 from jesse_paperd.core.layout import SessionFiles
 from jesse_paperd.core.minutes import MINUTE
-from jesse_paperd.engine.blame import failure_of, place_in
+from jesse_paperd.engine.blame import failure_of, place_in, route_in
 from jesse_paperd.engine.engine import Engine
 from jesse_paperd.engine.output import Output
 from jesse_paperd.engine.settings import engine_settings
@@ -351,7 +351,11 @@ class Session:
         told = failure_of(failure.cause, self._files.strategy)
         told["error"] = failure.error.message
         place, hint = place_in(told), failure.error.hint
-        message = failure.error.message + (f" ({place})" if place else "") + (f"; {hint}" if hint else "")
+        whose = ""
+        if self._spec.further_routes and (symbol := route_in(failure.cause)):
+            told["symbol"] = symbol
+            whose = f"route {symbol}, {self._spec.strategy_on(symbol)}: "
+        message = whose + failure.error.message + (f" ({place})" if place else "") + (f"; {hint}" if hint else "")
         tracebacks = [told["traceback"]] if "traceback" in told else []
         log.error("the session failed: %s", "\n".join([message, *tracebacks]))
         outcome = Outcome(ended_at=now_ms(), reason="failed", error=message, code=failure.error.code)
