@@ -194,3 +194,15 @@ def test_a_file_of_routes_that_is_none_is_refused(tmp_path: Path, name: str, con
     assert done.returncode == 2
     assert said in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_portfolio_is_archived_brought_back_and_started_again(daemon: Daemon, traded: str) -> None:
+    before = facts_of(daemon.layout.session(traded).journal)
+    archived = daemon.call(wire.PaperArchiveSession(session_id=traded))
+    daemon.call(wire.PaperDeleteSession(session_id=traded))
+    daemon.call(wire.PaperRestoreSession(path=archived.path))
+    assert facts_of(daemon.layout.session(traded).journal) == before
+    again = daemon.call(wire.PaperRestart(session_id=traded), timeout=90)
+    assert again.routes == ROUTES
+    daemon.ended(again.session_id)
+    assert facts_of(daemon.layout.session(again.session_id).journal) == before
