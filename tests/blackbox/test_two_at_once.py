@@ -57,7 +57,8 @@ def given_up(daemon: Daemon, session_id: str) -> None:
 
     def has_failed() -> bool:
         if (pid := daemon.session_pids().get(session_id)) is not None:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just died
+                os.kill(pid, signal.SIGKILL)
         return daemon.status(session_id).status == "failed"
 
     eventually("it is given up", has_failed)
@@ -248,6 +249,7 @@ def test_of_two_restorations_of_one_session_one_is_a_conflict(daemon: Daemon) ->
 def test_two_restarts_of_one_session_get_ids_of_their_own(daemon: Daemon) -> None:
     ended(daemon, "model")
     answers = ask_at_once(daemon, *[(f"again {n}", wire.PaperRestart("model")) for n in range(3)])
+    assert not [answer for answer in answers if isinstance(answer, wire.Failure)]
     assert sorted(answer.session_id for answer in answers) == ["model-2", "model-3", "model-4"]
 
 

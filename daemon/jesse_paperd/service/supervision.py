@@ -158,7 +158,7 @@ class Supervision:
         end = await process.how_it_ended()
         if overtime:
             end = end._replace(code="strategy_failed", reason=f"{overtime}; {_last_place(self._files)}".rstrip("; "))
-        await self._note_end(end)
+        self._note_end(end)
         self.process = self._adopt()
         if self.process is not None:
             # The one that died had found the session taken: by a process that an earlier daemon had asked for.
@@ -265,13 +265,13 @@ class Supervision:
             self.process.close()
             self.process = None
 
-    async def _note_end(self, end: End) -> None:
+    def _note_end(self, end: End) -> None:
         """Keep in the registry why a process ended without an outcome."""
         if not end.code and (problem := problem_of(self._files.root)):
             end = end._replace(code="storage_failed", reason=problem)
         self._code, self.reason = end.code, end.reason
-        with contextlib.suppress(PaperError):  # its reason is shown all the same
-            await self._workers.write(self._registry.note_end, self.session_id, ProcessEnd(now_ms(), *end))
+        # Its reason is shown all the same, so nobody waits for it.
+        self._workers.write_soon(self._registry.note_end, self.session_id, ProcessEnd(now_ms(), *end))
 
     def _end(self) -> None:
         self._on_end()

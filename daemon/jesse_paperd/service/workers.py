@@ -6,13 +6,21 @@ What users name may be large, or on a disk that hangs: nobody who asks for a lis
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
+log = logging.getLogger(__name__)
+
 _THREADS = 4
+
+
+def _log_failure(done: Future[Any]) -> None:
+    if (error := done.exception()) is not None:
+        log.error("the registry could not be written: %s", error)
 
 
 class Workers:
@@ -35,6 +43,10 @@ class Workers:
     async def write(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Write the registry, one thing after the other. It is done to its end, though its caller be cancelled."""
         return await asyncio.get_running_loop().run_in_executor(self._writer, function, *arguments)
+
+    def write_soon(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """The same, before all that is written later, without waiting for it; what goes wrong is logged."""
+        self._writer.submit(function, *arguments).add_done_callback(_log_failure)
 
     async def load(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Do what may take as long as it likes, such as reading what a user names."""
