@@ -96,7 +96,8 @@ def test_a_daemon_that_was_stopped_is_started_again_at_the_next_call(home: Daemo
     first = pid_of(home)
     os.kill(first, signal.SIGTERM)
     eventually("the daemon has ended", lambda: not home.answers())
-    assert not sessions(client)["isError"]
+    answer = sessions(client)
+    assert not answer["isError"], answer
     assert home.call(wire.Ping()).pid != first
 
 

@@ -165,7 +165,8 @@ def test_more_connections_than_there_are_descriptors_end_no_daemon_and_no_conver
             assert early.call(wire.Ping()).version
             for _ in range(1500):
                 connections.enter_context(greeted(crowded))
-            assert not takes_another(crowded)
+            # One that comes before its connection was counted may be answered once.
+            eventually("no others are taken", lambda: not takes_another(crowded))
             assert early.call(wire.PaperHealth()).version
         eventually("others are taken again", lambda: takes_another(crowded))
         assert "no others are taken until some end" in crowded.output()
