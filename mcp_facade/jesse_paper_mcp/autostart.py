@@ -115,18 +115,27 @@ class Autostart:
             if self._listens():
                 return ""
             with self._log() as log:
-                began = log.seek(0, os.SEEK_END)
-                process = _start_detached(log)
-                while not self._listens():
-                    if _ended(process, POLL_SECONDS):
-                        # It refuses to be the second of its home: then the first is waited for.
-                        first = self._holder()
-                        if first in (0, process) or _ended(first, 0):
-                            return _last_words(log, began)
-                        process = first
-                    if time.monotonic() > deadline:
+                while True:
+                    began = log.seek(0, os.SEEK_END)
+                    first = self._holder()
+                    may_refuse = first and not _ended(first, 0)
+                    if self._comes_up(_start_detached(log), deadline):
+                        return ""
+                    # One that was just ending makes another refuse to be the second of its home.
+                    if not may_refuse or time.monotonic() > deadline:
                         return _last_words(log, began)
-        return ""
+
+    def _comes_up(self, process: int, deadline: float) -> bool:
+        """Whether a daemon listens, before this process and the one that has the home's lock have ended."""
+        while not self._listens():
+            if _ended(process, POLL_SECONDS):
+                holder = self._holder()
+                if holder in (0, process) or _ended(holder, 0):
+                    return False
+                process = holder
+            if time.monotonic() > deadline:
+                return False
+        return True
 
     def _holder(self) -> int:
         """The daemon that has the home's lock or had it last; 0 if there was none."""
