@@ -112,7 +112,7 @@ class Autostart:
         """Make sure that a daemon listens. Returns its last words if none does, else an empty text."""
         deadline = time.monotonic() + START_SECONDS
         with self._one_at_a_time(deadline):
-            if self._listens():
+            if self.listens():
                 return ""
             with self._log() as log:
                 while True:
@@ -127,7 +127,7 @@ class Autostart:
 
     def _comes_up(self, process: int, deadline: float) -> bool:
         """Whether a daemon listens, before this process and the one that has the home's lock have ended."""
-        while not self._listens():
+        while not self.listens():
             if _ended(process, POLL_SECONDS):
                 holder = self._holder()
                 if holder in (0, process) or _ended(holder, 0):
@@ -144,7 +144,8 @@ class Autostart:
         except (OSError, ValueError):
             return 0
 
-    def _listens(self) -> bool:
+    def listens(self) -> bool:
+        """Whether a daemon takes connections."""
         with socket.socket(socket.AF_UNIX) as probe:
             probe.setblocking(False)
             try:
@@ -166,7 +167,7 @@ class Autostart:
             yield  # the daemon cannot use this home either, and says why
             return
         try:
-            while not self._listens() and time.monotonic() < deadline:
+            while not self.listens() and time.monotonic() < deadline:
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break

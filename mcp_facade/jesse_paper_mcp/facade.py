@@ -138,7 +138,9 @@ class Facade:
         try:
             return self._call(operation, request_id=request_id, timeout=tool.timeout)
         except PaperError as silence:
-            if silence.code != "timeout" or tool.read_only:
+            # A daemon that is there is only busy; one that went away with the question has to be started.
+            gone = self._autostart is not None and not self._autostart.listens()
+            if silence.code != "timeout" or (tool.read_only and not gone):
                 raise
             try:
                 return self._call(operation, request_id=request_id, timeout=tool.timeout)

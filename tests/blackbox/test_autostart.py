@@ -101,6 +101,15 @@ def test_a_daemon_that_was_stopped_is_started_again_at_the_next_call(home: Daemo
     assert home.call(wire.Ping()).pid != first
 
 
+def test_a_call_in_the_moment_in_which_the_daemon_is_stopped_finds_another(home: Daemon, connect: Connect):
+    client = connect()
+    for _ in range(3):
+        assert not sessions(client)["isError"]
+        os.kill(pid_of(home), signal.SIGTERM)
+        answer = sessions(client)
+        assert not answer["isError"], answer
+
+
 def test_a_daemon_that_runs_is_left_alone(home: Daemon, connect: Connect):
     home.start()
     assert not sessions(connect())["isError"]
