@@ -97,6 +97,19 @@ def test_a_live_session_of_two_routes_steps_each_minute_once_both_markets_have_i
     assert live.call(wire.PaperVerify(session_id="both")).equal
 
 
+def test_a_market_without_candles_holds_its_session_up_and_health_says_which(live: Daemon) -> None:
+    routes = [wire.TradedRoute(symbol, "Often", "1m") for symbol in (BTC, "NOPE-USDT")]
+    live.call(wire.PaperStart(routes=routes, exchange=SPOT, session_id="held", warmup_candles=60), timeout=90)
+
+    def told() -> list[str]:
+        return [reason for reason in live.status("held").health.reasons if "holds the session up" in reason]
+
+    (reason,) = eventually("its health tells", told)
+    assert reason.startswith("NOPE-USDT holds the session up for ")
+    assert consumed(live, "held") == 0
+    live.stop_session("held")
+
+
 def test_a_killed_live_session_loses_no_candle_and_doubles_none(live: Daemon) -> None:
     start(live, "killed")
     for kills in (1, 2):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from jesse_paper import protocol as wire
 from jesse_paper.rfc3339 import to_text
 from jesse_paperd.core.minutes import MINUTE
+from jesse_paperd.feed.messages import MarketState
 from jesse_paperd.records.journal import JournalReader, Outcome, Progress
 from jesse_paperd.records.record import Record, now_ms
 from jesse_paperd.service.journals import JournalView
@@ -57,6 +59,8 @@ def health_of(
         if state in ("ok", "warming_up") and feed_state == "stale":
             state = "stale"
         reasons += [market.reason for market in view.markets if market.reason]
+        if state != "ended":
+            reasons += _held_by(view.markets)
         if view.feed_down_since is not None:
             reasons.append(f"the feed process is down since {to_text(view.feed_down_since)}")
     last = progress.last_candle if progress is not None else None
@@ -105,6 +109,22 @@ def _why_diverged(detail: dict[str, Any]) -> str:
         f"a replay differed from the journal: the session began under {then} and was replayed under {now}, "
         "or the strategy is not deterministic (see its events)"
     )
+
+
+def _held_by(markets: Sequence[MarketState]) -> list[str]:
+    """The markets that a session waits for, since it steps a minute once all have it, and for how long by now."""
+    newest = max((market.upto for market in markets), default=0)
+    told = []
+    for market in markets:
+        # Markets close their minutes a few seconds apart: that alone holds nothing up.
+        held = now_ms() - (market.upto + MINUTE)
+        if 0 < market.upto < newest and held >= MINUTE:
+            told.append(
+                f"{market.symbol} holds the session up for {held / MINUTE:,.0f} minutes: its candle of "
+                f"{to_text(market.upto)} is not there, those of its other markets are there up to "
+                f"{to_text(newest - MINUTE)}"
+            )
+    return told
 
 
 #: Worst first: a session is as well fed as the worst of its markets.
