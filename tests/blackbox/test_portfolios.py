@@ -92,6 +92,19 @@ def test_trades_and_orders_are_filtered_by_symbol(daemon: Daemon, traded: str) -
     assert {order.symbol for order in orders.orders} == {BTC}
 
 
+def test_a_chart_shows_the_price_of_the_route_that_is_asked_for(daemon: Daemon, traded: str) -> None:
+    first, other, unnamed = (
+        daemon.call(wire.PaperChart(session_id=traded, symbol=symbol), timeout=60) for symbol in (BTC, ETH, None)
+    )
+    assert first == unnamed
+    assert f"{ETH} " in other.description
+    assert BTC not in other.description
+    assert first.png != other.png
+    with pytest.raises(PaperError, match="'SOL-USDT' is not traded by this session") as refused:
+        daemon.call(wire.PaperChart(session_id=traded, symbol="SOL-USDT"))
+    assert refused.value.hint == f"It trades {BTC}, {ETH}."
+
+
 def test_i5_verify_finds_a_portfolio_equal_to_jesses_backtest(daemon: Daemon, traded: str) -> None:
     verified = eventually("it is verified", lambda: (v := daemon.call(wire.PaperVerify(session_id=traded))).done and v)
     assert verified.equal, verified

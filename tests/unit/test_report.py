@@ -28,6 +28,7 @@ SUBJECT = Subject(
     heading="SMACrossover · BTC-USDT 1h · Binance Spot",
     status="running",
     settings={"fee": "0.100%", "strategy": "SMACrossover"},
+    symbol="BTC-USDT",
 )
 VOID = {"meta"}
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -133,7 +134,7 @@ def test_what_others_wrote_is_shown_as_text_and_never_run(tmp_path):
     journal.commit(Facts(trades=[trade(1, 5.0)], events=events), Progress(), Outcome(0, "failed", HOSTILE))
     plain = SampleJournal(tmp_path / "other.sqlite")
     plain.path = tmp_path / "j.sqlite"
-    subject = Subject(HOSTILE, HOSTILE, HOSTILE, {HOSTILE: HOSTILE}, HOSTILE)
+    subject = Subject(HOSTILE, HOSTILE, HOSTILE, {HOSTILE: HOSTILE}, HOSTILE, HOSTILE)
     page = Page(report_of(plain, subject))
     assert page.tags.count("script") == 2
     assert "img" not in page.tags
@@ -226,10 +227,10 @@ addEventListener("load", () => {
   found.shown = document.getElementById("shown").textContent;
   document.getElementById("newer").click();
   found.second = cells(0);
-  document.querySelectorAll("#trades th button")[8].click();
-  found.worst = cells(8)[0];
-  document.querySelectorAll("#trades th button")[8].click();
-  found.best = cells(8)[0];
+  document.querySelectorAll("#trades th button")[9].click();
+  found.worst = cells(9)[0];
+  document.querySelectorAll("#trades th button")[9].click();
+  found.best = cells(9)[0];
   found.end = readout();
   const width = canvas.clientWidth - RIGHT;
   press("pointermove", width / 4);

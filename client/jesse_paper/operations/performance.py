@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from jesse_paper.operations.operation import Answer, Question, declare
-from jesse_paper.operations.values import Resolution, SessionId, Undefined
+from jesse_paper.operations.values import Resolution, SessionId, Symbol, Undefined
 
 
 class Metrics(Struct, kw_only=True, frozen=True):
@@ -249,6 +249,10 @@ class PaperChart(Question[Chart], tag="paper_chart", frozen=True):
 
     session_id: SessionId
     theme: Annotated[Literal["light", "dark"], Meta(description="Background of the picture.")] = "light"
+    symbol: (
+        Annotated[Symbol, Meta(description="The pair whose price and trades are shown; left out, the first route's.")]
+        | None
+    ) = None
 
 
 declare(

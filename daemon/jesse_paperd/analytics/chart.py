@@ -46,13 +46,16 @@ _COLOURS = 64  # of the picture's palette: a dozen, and the steps between them a
 _POINTS = 2000  # more could not be told apart
 
 
-def chart_png(state: TrackRecord, title: str, candles: Floats | None = None, theme: Theme = "light") -> bytes:
+def chart_png(
+    state: TrackRecord, title: str, candles: Floats | None = None, theme: Theme = "light", symbol: str | None = None
+) -> bytes:
     """Draw a session as of its last refresh.
 
     Args:
         title: what is drawn, such as `SMACrossover · BTC-USDT 1h`.
         candles: the traded 1m candles in Jesse's order (timestamp, open, close, high, low, volume), or None: the
             price panel then shows the trades alone.
+        symbol: the pair whose trades the price panel shows; all when None.
 
     Returns:
         A PNG of 1200 × 800 pixels.
@@ -64,7 +67,7 @@ def chart_png(state: TrackRecord, title: str, candles: Floats | None = None, the
 
     colours = PALETTES[theme]
     curve = equity_curve(state, finest_resolution(state, _POINTS))
-    trades = state.closed_trades()
+    trades = [trade for trade in state.closed_trades() if symbol in (None, trade.symbol)]
     figure = Figure(figsize=_SIZE, dpi=100, facecolor=colours.background, layout="constrained")
     FigureCanvasAgg(figure)
     price, equity, drawdown = figure.subplots(3, 1, sharex=True, height_ratios=(5, 4, 2))

@@ -88,8 +88,11 @@ def compare(session_ids: tuple[str, ...], as_json: bool) -> None:
 @session_argument
 @output_option("A .png file. [default: SESSION.png]")
 @click.option("--theme", help="light or dark. [default: light]")
+@click.option("--symbol", help="Whose price and trades. [default: the first route's]")
 @json_option
-def chart(session_id: str, output: Path | None, force: bool, theme: str | None, as_json: bool) -> None:
+def chart(
+    session_id: str, output: Path | None, force: bool, theme: str | None, symbol: str | None, as_json: bool
+) -> None:
     """Draw SESSION as a picture: price with its trades, equity, drawdown.
 
     \b
@@ -97,7 +100,7 @@ def chart(session_id: str, output: Path | None, force: bool, theme: str | None, 
     """
     output = output or Path(f"{session_id}.png")
     check_output(output, force, ".png")
-    answer = ask(wire.PaperChart, {"session_id": session_id, "theme": theme}, timeout=60)
+    answer = ask(wire.PaperChart, {"session_id": session_id, "theme": theme, "symbol": symbol}, timeout=60)
     write_whole(output, answer.png, "invalid_argument")
     if as_json:
         return print_json({"file": str(output), "description": answer.description})

@@ -40,7 +40,8 @@ def report_html(track: TrackRecord, reader: JournalReader, subject: Subject, can
     Args:
         reader: the session's journal, for its events.
         subject: what the journal does not know of the session.
-        candles: the traded 1m candles in Jesse's order (timestamp, open, close, high, low, volume), to show the price.
+        candles: the subject's traded 1m candles in Jesse's order (timestamp, open, close, high, low, volume), to show
+            the price.
     """
     trades = track.closed_trades()
     return _page().render(
@@ -57,7 +58,9 @@ def report_html(track: TrackRecord, reader: JournalReader, subject: Subject, can
         reasons=REASONS,
         style=_file("page.css"),
         script=_file("page.js"),
-        data=_embedded(_curves(track, candles) | {"trades": [_row(trade) for trade in trades]}),
+        data=_embedded(
+            _curves(track, candles) | {"symbol": subject.symbol, "trades": [_row(trade) for trade in trades]}
+        ),
     )
 
 
@@ -157,5 +160,5 @@ def _row(row: TradeRow) -> list[object]:
     return [
         trade.trade_id, trade.side, row.entry_at, row.exit_at, trade.entry_price, trade.exit_price, trade.size,
         trade.pnl, trade.pnl_pct, trade.fees, trade.duration_minutes, trade.exit_reason.replace("_", " "),
-        trade.max_adverse_excursion, trade.max_favorable_excursion,
+        trade.max_adverse_excursion, trade.max_favorable_excursion, trade.symbol,
     ]  # fmt: skip

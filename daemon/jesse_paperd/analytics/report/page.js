@@ -1,8 +1,8 @@
 "use strict";
-// Data: {start, at[], equity[], drawdown[], price[], trades[][]}; times are milliseconds UTC.
+// Data: {start, at[], equity[], drawdown[], symbol, price[], trades[][]}; times are milliseconds UTC.
 const data = JSON.parse(document.getElementById("data").textContent);
-const [ID, SIDE, ENTRY_AT, EXIT_AT, ENTRY, EXIT, SIZE, PNL, PNL_PCT, FEES, MINUTES, REASON, MAE, MFE] =
-  Array(14).keys();
+const [ID, SIDE, ENTRY_AT, EXIT_AT, ENTRY, EXIT, SIZE, PNL, PNL_PCT, FEES, MINUTES, REASON, MAE, MFE, SYMBOL] =
+  Array(15).keys();
 const DAY = 86400000;
 
 const number = (value, digits) =>
@@ -30,7 +30,7 @@ let cursor = null; // index of the point under the pointer
 let drag = null; // [time where it began, time now]
 
 const panels = [
-  { name: "price   ▲ long  ▼ short  ● exit", share: 5, values: data.price, format: price },
+  { name: data.symbol + "   ▲ long  ▼ short  ● exit", share: 5, values: data.price, format: price },
   { name: "equity", share: 4, values: data.equity, format: money, base: data.start },
   { name: "drawdown", share: 2, values: data.drawdown.map((d) => -d), format: percent, base: 0 },
 ].filter((panel) => panel.values.length);
@@ -182,7 +182,8 @@ function drawPanel(panel, x, plot, first, end, ticks, colour) {
 }
 
 function drawTrades(x, y, colour) {
-  const visible = data.trades.filter((trade) => trade[EXIT_AT] >= view[0] && trade[ENTRY_AT] <= view[1]);
+  const visible = data.trades.filter((trade) =>
+    trade[SYMBOL] === data.symbol && trade[EXIT_AT] >= view[0] && trade[ENTRY_AT] <= view[1]);
   const size = visible.length > 400 ? 3 : 5;
   for (const trade of visible) {
     const from = [x(trade[ENTRY_AT]), y(trade[ENTRY])], to = [x(trade[EXIT_AT]), y(trade[EXIT])];
@@ -268,7 +269,7 @@ if (last > 0) show(data.at[0], data.at[last]);
 
 const PAGE = 50;
 const COLUMNS = [
-  ["trade", ID, String, "word"], ["side", SIDE, String, "word"],
+  ["trade", ID, String, "word"], ["symbol", SYMBOL, String, "word"], ["side", SIDE, String, "word"],
   ["entry", ENTRY_AT, time, "word"], ["exit", EXIT_AT, time, "word"], ["held", MINUTES, duration],
   ["entry price", ENTRY, price], ["exit price", EXIT, price], ["size", SIZE, price],
   ["net result", PNL, money, "sign"], ["on margin", PNL_PCT, percent, "sign"], ["fees", FEES, money],

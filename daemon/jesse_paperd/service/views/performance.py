@@ -7,6 +7,7 @@ import contextlib
 import msgspec
 
 from jesse_paper import protocol as wire
+from jesse_paper.errors import PaperError
 from jesse_paper.figures import money
 from jesse_paper.rfc3339 import to_text
 from jesse_paperd.analytics.by_route import metrics_by_route
@@ -69,13 +70,18 @@ def compared(data: SessionData, records: list[Record], body: wire.PaperCompareSe
 
 
 def chart(data: SessionData, record: Record, body: wire.PaperChart) -> wire.Chart:
+    traded = [route.symbol for route in record.spec.routes]
+    symbol = body.symbol or record.spec.symbol
+    if symbol not in traded:
+        raise PaperError(
+            "invalid_argument", f"symbol {symbol!r} is not traded by this session", f"It trades {', '.join(traded)}."
+        )
     with data.read(record) as journal:
         metrics = metrics_of(journal.track)
-        png = chart_png(
-            journal.track, _heading(record), data.traded_candles(record, journal.reader.progress()), body.theme
-        )
+        candles = data.traded_candles(record, journal.reader.progress(), symbol)
+        png = chart_png(journal.track, _heading(record, symbol), candles, body.theme, symbol)
     description = (
-        f"{_heading(record)}: equity {money(metrics.current_equity)} ({metrics.total_return:+.2%}), "
+        f"{_heading(record, symbol)}: equity {money(metrics.current_equity)} ({metrics.total_return:+.2%}), "
         f"largest drawdown {metrics.max_drawdown:.2%}, {metrics.total_trades} closed trades, "
         f"as of {metrics.as_of}; simulated money"
     )
@@ -91,13 +97,15 @@ def report(data: SessionData, record: Record, view: ProcessView) -> wire.Report:
     with data.read(record) as journal:
         progress = journal.reader.progress()
         status = view.state_of(record, progress, journal.reader.outcome())
-        subject = Subject(record.session_id, _heading(record), status, shown, record.notes or "")
-        html = report_html(
-            journal.track, journal.reader, subject, data.traded_candles(record, journal.reader.progress())
-        )
+        symbol = record.spec.symbol
+        subject = Subject(record.session_id, _heading(record, symbol), status, shown, symbol, record.notes or "")
+        html = report_html(journal.track, journal.reader, subject, data.traded_candles(record, progress, symbol))
     return wire.Report(session_id=record.session_id, html=html)
 
 
-def _heading(record: Record) -> str:
+def _heading(record: Record, symbol: str) -> str:
+    """What a picture shows: the route whose price is seen, and how many share its account."""
     spec = record.spec
-    return f"{spec.strategy} · {spec.symbol} {wire_timeframe(spec.timeframe)} · {spec.market}"
+    route = next(route for route in spec.routes if route.symbol == symbol)
+    others = f" · one of {len(spec.routes)} routes" if spec.further_routes else ""
+    return f"{route.strategy} · {symbol} {wire_timeframe(route.timeframe)} · {spec.market}{others}"
