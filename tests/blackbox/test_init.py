@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.daemon import SPOT_CANDLES, Daemon, running_daemon
+from tests.support.daemon import ETHER_CANDLES, FUTURES_CANDLES, SPOT_CANDLES, Daemon, running_daemon
 
 BIN = Path(sys.executable).parent
 
@@ -34,6 +34,12 @@ def test_init_makes_a_project_whose_strategy_trades_and_a_configuration_that_nam
         daemon.start_session(strategy="FirstStrategy", session_id="first", feed=f"replay:{SPOT_CANDLES}")
         assert daemon.ended("first").status == "stopped"
         assert daemon.trades("first")
+        feed = f"replay:BTC-USDT={FUTURES_CANDLES},ETH-USDT={ETHER_CANDLES}"
+        routes = ["--routes", str(project / "routes.toml"), "--exchange", "Binance Perpetual Futures", "--json"]
+        told = run("jesse-paper", "start", *routes, "--feed", feed, home=daemon.home, cwd=project).stdout
+        started = json.loads(told)
+        assert [route["timeframe"] for route in started["routes"]] == ["1h", "30m"]
+        assert daemon.ended(started["session_id"]).status == "stopped"
     finally:
         daemon.close()
 

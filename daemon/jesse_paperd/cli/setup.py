@@ -43,6 +43,22 @@ _DATABASE = """
 # env_file = {env}
 """
 
+_ROUTES = """\
+# Several symbols in one wallet (docs/routes.md), of one exchange and one quote currency, each traded once.
+#   jesse-paper start --exchange "Binance Perpetual Futures" --routes routes.toml
+
+[[routes]]
+symbol = "BTC-USDT"
+strategy = "FirstStrategy"
+timeframe = "1h"
+
+[[routes]]
+symbol = "ETH-USDT"
+strategy = "FirstStrategy"
+timeframe = "30m"
+# hyperparameters = {}        # the strategy's own, where they shall differ from its defaults
+"""
+
 _STRATEGY = '''\
 """A first strategy: buys when a fast moving average is above a slow one, leaves when it is below."""
 
@@ -73,7 +89,7 @@ class FirstStrategy(Strategy):
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @json_option
 def init(folder: Path | None, as_json: bool) -> None:
-    """Make a Jesse project with a first strategy in FOLDER, and a commented configuration in the home.
+    """Make a Jesse project with a first strategy and example routes in FOLDER, a commented configuration in the home.
 
     Without FOLDER it is the Jesse project that one is in, else jesse-project. What exists is kept: a project that has
     strategies gets no other one, and a configuration that names another project is told.
@@ -88,7 +104,8 @@ def init(folder: Path | None, as_json: bool) -> None:
     wanted = {config: _configuration(project)}
     if not strategies:
         strategies = ["FirstStrategy"]
-        wanted = {project / "strategies" / "FirstStrategy" / "__init__.py": _STRATEGY, **wanted}
+        first = {project / "strategies" / "FirstStrategy" / "__init__.py": _STRATEGY, project / "routes.toml": _ROUTES}
+        wanted = {**first, **wanted}
     done = {str(file): _make(file, content) for file, content in wanted.items()}
     home.chmod(0o700)
     notes, commands = _notes(project, config), _next(project, strategies[0])
