@@ -138,9 +138,10 @@ class Facade:
         try:
             return self._call(operation, request_id=request_id, timeout=tool.timeout)
         except PaperError as silence:
+            if silence.code != "timeout":
+                raise
             # A daemon that is there is only busy; one that went away with the question has to be started.
-            gone = self._autostart is not None and not self._autostart.listens()
-            if silence.code != "timeout" or (tool.read_only and not gone):
+            if tool.read_only and (self._autostart is None or self._autostart.listens()):
                 raise
             try:
                 return self._call(operation, request_id=request_id, timeout=tool.timeout)

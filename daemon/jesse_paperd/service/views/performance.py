@@ -70,11 +70,12 @@ def compared(data: SessionData, records: list[Record], body: wire.PaperCompareSe
 
 
 def chart(data: SessionData, record: Record, body: wire.PaperChart) -> wire.Chart:
-    traded = [route.symbol for route in record.spec.routes]
     symbol = body.symbol or record.spec.symbol
-    if symbol not in traded:
+    if symbol not in record.spec.traded:
         raise PaperError(
-            "invalid_argument", f"symbol {symbol!r} is not traded by this session", f"It trades {', '.join(traded)}."
+            "invalid_argument",
+            f"symbol {symbol!r} is not traded by this session",
+            f"It trades {', '.join(record.spec.traded)}.",
         )
     with data.read(record) as journal:
         metrics = metrics_of(journal.track)
