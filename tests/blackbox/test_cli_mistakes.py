@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -124,9 +125,8 @@ def test_waiting_takes_as_long_as_one_likes_and_outlasts_a_restart_of_the_daemon
     with running_daemon(tmp_path) as daemon:
         daemon.start_session(session_id="calm", speed=60)
         command = [str(BIN / "jesse-paper"), "wait", "calm", "--timeout", "86400", "--json"]
-        before = _connections(daemon)
         with subprocess.Popen(command, env=daemon.environment, stdout=subprocess.PIPE, text=True) as waiting:
-            eventually("it has asked", lambda: _connections(daemon) > before)
+            eventually("it is connected", lambda: _sockets(waiting.pid))
             daemon.restart()
             daemon.stop_session("calm")
             told, _ = waiting.communicate(timeout=180)
@@ -137,9 +137,13 @@ def test_waiting_takes_as_long_as_one_likes_and_outlasts_a_restart_of_the_daemon
         assert done.returncode == 1
 
 
-def _connections(daemon: Daemon) -> int:
-    """How many clients the daemon's socket has."""
-    return Path("/proc/net/unix").read_text().count(f"{daemon.layout.run}/daemon.sock\n")
+def _sockets(pid: int) -> list[str]:
+    """The sockets that a process has: a command opens none but the one to its daemon."""
+    links = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            links.append(os.readlink(link))
+    return [link for link in links if link.startswith("socket:")]
 
 
 ENVIRONMENTS = [
@@ -209,11 +213,10 @@ def test_start_of_a_session_that_fails_has_its_status_followed_or_not(tmp_path: 
 
 def test_interrupting_a_command_that_waits_ends_it_as_the_shell_expects(daemon: Daemon):
     command = [str(BIN / "jesse-paper"), "wait", "alive", "--json"]
-    before = _connections(daemon)
     with subprocess.Popen(
         command, env=daemon.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        eventually("it has asked", lambda: _connections(daemon) > before)
+        eventually("it is connected", lambda: _sockets(process.pid))
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
     assert process.returncode == 130
