@@ -142,7 +142,7 @@ def _sockets(pid: int) -> list[str]:
     links = []
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-            links.append(os.readlink(link))
+            links.append(str(link.readlink()))
     return [link for link in links if link.startswith("socket:")]
 
 
