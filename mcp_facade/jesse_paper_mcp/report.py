@@ -15,7 +15,8 @@ def of_sessions(sessions: p.Sessions) -> str:
         "|---|---|---|---|---|--:|--:|--:|",
     ]
     rows = [
-        f"| {row.session_id} | {row.strategy} | {row.symbol} {row.timeframe} | {row.status} | {row.health or '–'} "
+        f"| {row.session_id} | {_each(row, 'strategy')} | {_each(row, 'symbol')} {_each(row, 'timeframe')} "
+        f"| {row.status} | {row.health or '–'} "
         f"| {or_dash(row.current_equity, money)} | {or_dash(row.total_return, percent)} | {row.duration_hours:.1f} |"
         for row in sessions.sessions
     ]
@@ -25,9 +26,12 @@ def of_sessions(sessions: p.Sessions) -> str:
 def of_session(status: p.Status) -> str:
     """How a session is doing: state, results, what it holds, what is wrong."""
     metrics = status.metrics
+    one = f"{status.strategy} on {status.symbol} {status.timeframe}"
+    several = [f"- {route.symbol}: {route.strategy}, every {route.timeframe}" for route in status.routes]
     lines = [
-        f"# {status.session_id}: {status.strategy} on {status.symbol} {status.timeframe}",
+        f"# {status.session_id}: {one if len(several) == 1 else f'{len(several)} routes, one wallet'}",
         "",
+        *([*several, ""] if len(several) > 1 else []),
         f"Simulated money on {status.market or status.exchange}, leverage {status.leverage:g}. "
         f"**{status.status}** since {status.stopped_at or status.started_at or '–'}, "
         f"{'after' if status.stopped_at else 'for'} {status.duration_hours:.1f} hours.",
@@ -54,6 +58,12 @@ def of_session(status: p.Status) -> str:
         if text:
             lines.append(f"- {name}: {text}")
     return "\n".join(lines) + "\n"
+
+
+def _each(row: p.SessionRow, field: str) -> str:
+    """A field of the session's routes, each value once."""
+    values = [getattr(route, field) for route in row.routes] or [getattr(row, field)]
+    return ", ".join(dict.fromkeys(values))
 
 
 def _number(value: float) -> str:

@@ -65,12 +65,16 @@ def listing(ask: Ask) -> JSON:
         {
             "uri": f"{SESSIONS}/{row.session_id}",
             "name": row.session_id,
-            "title": f"{row.strategy} on {row.symbol} ({row.status})",
+            "title": f"{_traded(row)} ({row.status})",
             "mimeType": "text/markdown",
         }
         for row in sessions.sessions[:OFFERED]
     ]
     return {"resources": found}
+
+
+def _traded(row: p.SessionRow) -> str:
+    return f"{len(row.routes)} routes on {row.market}" if row.routes else f"{row.strategy} on {row.symbol}"
 
 
 def templates() -> JSON:

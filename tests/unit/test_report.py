@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jesse_paper.metric_definitions import DEFINITIONS
+from jesse_paper.protocol import RouteMetrics
 from jesse_paper.rfc3339 import to_ms
 from jesse_paperd.analytics.metrics import metrics_of
 from jesse_paperd.analytics.report import Subject, report_html
@@ -23,12 +24,20 @@ from jesse_paperd.analytics.report.months import monthly_returns
 from jesse_paperd.records.journal import Facts, Journal, JournalReader, Outcome, Progress
 from tests.support.journals import BALANCE, DAY, HOUR, MINUTE, THURSDAY, Sample, SampleJournal, daily, hourly, trade
 
+
+def route_row(symbol: str, strategy: str = "SMACrossover") -> RouteMetrics:
+    return RouteMetrics(
+        symbol=symbol, strategy=strategy, timeframe="1h", total_trades=3, win_rate=1 / 3, profit_factor=None,
+        realized_pnl=-12.5, unrealized_pnl=3.25, fees_paid=1.5, exposure=0.25, contribution=-0.000925,
+    )  # fmt: skip
+
+
 SUBJECT = Subject(
     session_id="paper_1",
     heading="SMACrossover · BTC-USDT 1h · Binance Spot",
     status="running",
     settings={"fee": "0.100%", "strategy": "SMACrossover"},
-    symbol="BTC-USDT",
+    routes=[route_row("BTC-USDT")],
 )
 VOID = {"meta"}
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -42,7 +51,7 @@ def journal(tmp_path):
     return SampleJournal(tmp_path / "j.sqlite").commit(hourly([BALANCE, *path.tolist()]), trades)
 
 
-def report_of(journal: SampleJournal, subject: Subject = SUBJECT, candles: np.ndarray | None = None) -> str:
+def report_of(journal: SampleJournal, subject: Subject = SUBJECT, **candles: np.ndarray) -> str:
     return report_html(journal.state(), JournalReader(journal.path), subject, candles)
 
 
@@ -114,15 +123,27 @@ def test_a_report_carries_the_curve_and_every_trade(journal):
     assert len(data["at"]) == len(data["equity"]) == len(data["drawdown"]) > 900
     assert data["equity"][-1] == pytest.approx(journal.state().path.equity, rel=1e-7)
     assert [row[0] for row in data["trades"]] == [f"t{n:03d}" for n in range(1, 121)]
-    assert data["price"] == []
+    assert data["prices"] == []
 
 
 def test_a_report_shows_the_last_close_before_each_point(journal):
     times = THURSDAY + np.arange(40 * 1440) * MINUTE
     candles = np.column_stack((times, *[np.arange(len(times)) + 0.5] * 5))
-    data = Page(report_of(journal, candles=candles)).data()
-    assert data["price"][0] == 0.5  # the first open
-    assert data["price"][1] == (data["at"][1] - THURSDAY) / MINUTE - 1 + 0.5
+    (route,) = Page(report_of(journal, **{"BTC-USDT": candles})).data()["prices"]
+    data = Page(report_of(journal)).data()
+    assert route["symbol"] == "BTC-USDT"
+    assert route["closes"][0] == 0.5  # the first open
+    assert route["closes"][1] == (data["at"][1] - THURSDAY) / MINUTE - 1 + 0.5
+
+
+def test_a_report_of_several_routes_has_a_row_and_a_price_for_each(journal):
+    times = THURSDAY + np.arange(40 * 1440) * MINUTE
+    candles = {name: np.column_stack((times, *[np.full(len(times), p)] * 5)) for name, p in (("AB", 2.0), ("CB", 3.0))}
+    subject = SUBJECT._replace(routes=[route_row("AB"), route_row("CB", "DayTrader")])
+    page = Page(report_of(journal, subject, **candles))
+    assert [(route["symbol"], route["closes"][5]) for route in page.data()["prices"]] == [("AB", 2.0), ("CB", 3.0)]
+    assert re.search(r"CB\s*DayTrader 1h\s*3\s*33.33%\s*–\s*−12.50\s*3.25\s*1.50\s*25.00%\s*−0.09%", page.text)
+    assert "By route" not in Page(report_of(journal)).text
 
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&<!--"
@@ -134,12 +155,13 @@ def test_what_others_wrote_is_shown_as_text_and_never_run(tmp_path):
     journal.commit(Facts(trades=[trade(1, 5.0)], events=events), Progress(), Outcome(0, "failed", HOSTILE))
     plain = SampleJournal(tmp_path / "other.sqlite")
     plain.path = tmp_path / "j.sqlite"
-    subject = Subject(HOSTILE, HOSTILE, HOSTILE, {HOSTILE: HOSTILE}, HOSTILE, HOSTILE)
+    subject = Subject(HOSTILE, HOSTILE, HOSTILE, {HOSTILE: HOSTILE}, [route_row(HOSTILE, HOSTILE)] * 2, HOSTILE)
     page = Page(report_of(plain, subject))
     assert page.tags.count("script") == 2
     assert "img" not in page.tags
-    # The title's two; heading, session, status and notes; both sides of the setting; the event and the outcome.
-    assert page.text.count(HOSTILE) == 10
+    # The title's two; heading, session, status and notes; each route's symbol and strategy; both sides of the setting;
+    # the event and the outcome.
+    assert page.text.count(HOSTILE) == 14
 
 
 @pytest.mark.parametrize("samples", [0, 1, 2])

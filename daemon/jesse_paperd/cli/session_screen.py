@@ -84,8 +84,8 @@ class SessionScreen(Screen[None]):
         status, equity, logs = self._known
         self.query_one("#state", Static).update(_heading(status, self.size.width - 2))
         positions = self.query_one("#positions", Static)
-        positions.update(_positions(status))
-        positions.display = bool(status.positions)
+        positions.update(_positions(status, most=max(1, self.size.height // 4)))
+        positions.display = bool(status.positions) or len(status.routes) > 1
         # What is above and below it first gets its height: a plot is drawn to what is left.
         self.call_after_refresh(self._show_rest, equity, logs)
 
@@ -115,7 +115,8 @@ def _heading(s: wire.Status, width: int) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(s.session_id, style="bold").append("  ")
     _append(text, state(s.status, s.health.state, s.stop_reason))
-    text.append(f"   {s.strategy} {s.timeframe}, {s.symbol} on {s.market}")
+    one = f"{s.strategy} {s.timeframe}, {s.symbol}"
+    text.append(f"   {one if len(s.routes) == 1 else f'{len(s.routes)} routes'} on {s.market}")
     text.append(f" at {s.leverage:g}×\n" if s.leverage != 1 else "\n")
     text.append(f"equity {money(s.current_equity)} ", style="bold")
     _append(text, change(s.metrics.total_return))
@@ -151,16 +152,29 @@ def _append_candles(text: Text, health: wire.Health, wide: bool) -> None:
         text.append(f"   {health.restarts:,} restarts")
 
 
-def _positions(s: wire.Status) -> Text:
+def _positions(s: wire.Status, most: int) -> Text:
+    """What each route holds, a line each; those that hold nothing last, and first to give way to the window."""
     text = Text(no_wrap=True, overflow="ellipsis")
-    for p in s.positions:
+    held = {p.symbol: p for p in s.positions}
+    routes = sorted(s.routes, key=lambda route: route.symbol not in held)
+    if len(s.routes) == 1:
+        routes = [route for route in routes if route.symbol in held]
+    named = {route.symbol: f"{route.symbol}  {route.strategy} {route.timeframe}" for route in s.routes}
+    width = max(map(len, named.values()))
+    for route in routes[:most]:
+        if len(s.routes) > 1:
+            text.append(f"{named[route.symbol]:<{width}}  ")
+        if (p := held.get(route.symbol)) is None:
+            text.append("flat\n", style="dim")
+            continue
         text.append(f"{p.side} {price(p.size)} ", style="bold green" if p.side == "long" else "bold red")
         text.append(f"{p.symbol} from {price(p.entry_price)}, now {price(p.current_price)}: ")
         text.append(money(p.unrealized_pnl, sign=True), style="green" if p.unrealized_pnl >= 0 else "red")
-        orders = [o for o in s.open_orders if o.symbol == p.symbol]
-        for o in orders[:2]:
+        for o in [o for o in s.open_orders if o.symbol == p.symbol][:2]:
             text.append(f"   {o.role or o.type.lower()} {price(o.price)}" if o.price is not None else "", style="dim")
         text.append("\n")
+    if len(routes) > most:
+        text.append(f"and {len(routes) - most} more routes", style="dim")
     text.rstrip()
     return text
 

@@ -12,7 +12,7 @@ from jesse_paperd.cli.asking import ask, json_option, print_json
 from jesse_paperd.cli.completion import complete_sessions
 from jesse_paperd.terminal.printable import printable
 from jesse_paperd.terminal.progress import waiting
-from jesse_paperd.terminal.sessions import show_metrics
+from jesse_paperd.terminal.sessions import of_routes, routes_in_words, show_metrics
 from jesse_paperd.terminal.tables import (
     Styled,
     amounts,
@@ -51,7 +51,8 @@ def ls(everything: bool, active: bool, limit: int | None, offset: int | None, as
         return None
     rows = [
         [
-            *(s.session_id, s.strategy, s.symbol, s.timeframe, state(s.status, s.health, s.stop_reason)),
+            *(s.session_id, of_routes(s, "strategy"), of_routes(s, "symbol"), of_routes(s, "timeframe")),
+            state(s.status, s.health, s.stop_reason),
             *(equity, change(s.total_return), fall(s.current_drawdown), s.total_trades, s.position),
             *(s.market or s.exchange, minute(s.started_at)),
         ]
@@ -106,8 +107,8 @@ def status(session_id: str, as_json: bool) -> None:
             "raised by": s.failure.source if s.failure is not None else "",
             "because": Styled("; ".join(health.reasons), "red") if health.reasons else "",
             "next try": health.next_try,
-            "strategy": f"{s.strategy}, every {s.timeframe}",
-            "market": f"{s.symbol} on {s.market}" + (f" at {s.leverage:g}×" if s.leverage != 1 else ""),
+            **routes_in_words(s.routes, s.market),
+            "leverage": f"{s.leverage:g}×" if s.leverage != 1 else "",
             "candles": done + gaps,
             "last candle": minute(health.last_candle) + _age(health.last_candle_age_seconds),
             "restarts": health.restarts or "",
@@ -122,14 +123,15 @@ def status(session_id: str, as_json: bool) -> None:
     if s.positions:
         click.echo()
         rows = [
-            [p.side, p.size, p.entry_price, p.current_price, result, p.liquidation_price]
+            [p.side, p.symbol, p.size, p.entry_price, p.current_price, result, p.liquidation_price]
             for p, result in zip(s.positions, results([p.unrealized_pnl for p in s.positions]), strict=True)
         ]
-        table(["position", "size", "entry", "price", "unrealized", "liquidation"], rows, optional=("liquidation",))
+        columns = ["position", "symbol", "size", "entry", "price", "unrealized", "liquidation"]
+        table(columns, rows, optional=("liquidation",))
     if s.open_orders:
         click.echo()
-        rows = [[o.order_id, o.side, o.type, o.size, o.price, o.role] for o in s.open_orders]
-        table(["order", "side", "type", "size", "price", "role"], rows)
+        rows = [[o.order_id, o.symbol, o.side, o.type, o.size, o.price, o.role] for o in s.open_orders]
+        table(["order", "symbol", "side", "type", "size", "price", "role"], rows)
     return show_process_ends(s.process_ends)
 
 

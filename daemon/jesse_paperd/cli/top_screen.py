@@ -18,6 +18,7 @@ from jesse_paper.figures import money
 from jesse_paperd.cli.asking import ask
 from jesse_paperd.cli.session_screen import REFRESH_SECONDS, SessionScreen
 from jesse_paperd.terminal.printable import printable
+from jesse_paperd.terminal.sessions import of_routes
 from jesse_paperd.terminal.tables import Styled, change, fall, minute, plain, state, unwell
 
 COLUMNS = (
@@ -54,9 +55,9 @@ def sort_value(column: str, row: wire.SessionRow, cpu: float | None) -> Any:
         return 2 if unwell(row.status, row.health) else worst_first[row.status]
     return {
         "session": row.session_id,
-        "strategy": row.strategy,
-        "symbol": row.symbol,
-        "tf": row.timeframe,
+        "strategy": of_routes(row, "strategy"),
+        "symbol": of_routes(row, "symbol"),
+        "tf": of_routes(row, "timeframe"),
         "equity": row.current_equity,
         "return": row.total_return,
         "drawdown": row.current_drawdown,

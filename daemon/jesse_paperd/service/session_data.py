@@ -66,13 +66,12 @@ class SessionData:
                 self._totals[record.session_id] = open_candles(self._layout, record.spec).total()
         return self._totals.get(record.session_id)
 
-    def traded_candles(self, record: Record, progress: Progress | None, symbol: str) -> Rows | None:
-        """The candles of a pair that a session traded, or None while there are none or they cannot be read any more."""
-        if progress is None or progress.last_candle is None:
-            return None
-        with contextlib.suppress(PaperError):
-            return open_candles(self._layout, record.spec).upto(0, progress.last_candle, 10**9).get(symbol)
-        return None
+    def traded_candles(self, record: Record, progress: Progress | None) -> dict[str, Rows]:
+        """The candles that a session traded, by symbol: none while there are none or they cannot be read any more."""
+        if progress is not None and progress.last_candle is not None:
+            with contextlib.suppress(PaperError):
+                return open_candles(self._layout, record.spec).upto(0, progress.last_candle, 10**9)
+        return {}
 
     def forget(self, session_id: str) -> None:
         """Keep nothing of a session that was removed."""

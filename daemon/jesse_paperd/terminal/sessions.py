@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -26,7 +26,7 @@ def describe(started: wire.Started, note: str = "") -> None:
     click.echo(f"{click.style(started.session_id, bold=True)}  {click.style(mark.text, fg=colour)}")
     pairs(
         {
-            **_routes(started),
+            **routes_in_words(started.routes, started.market or started.exchange),
             "candles": feed,
             "warm-up": f"{started.warmup_candles:,} candles before the first decision",
             "account": f"{money(started.starting_balance)} {quote}{leverage}, fee {100 * started.fee:g} % of a fill",
@@ -37,14 +37,21 @@ def describe(started: wire.Started, note: str = "") -> None:
     )
 
 
-def _routes(started: wire.Started) -> dict[str, str]:
-    market = started.market or started.exchange
-    if len(started.routes) < 2:
+def of_routes(row: wire.SessionRow, field: Literal["symbol", "strategy", "timeframe"]) -> str:
+    """A field of a session's first route, and how many other values it has: "BTC-USDT +2"."""
+    first = str(getattr(row, field))
+    others = {getattr(route, field) for route in row.routes} - {first}
+    return f"{first} +{len(others)}" if others else first
+
+
+def routes_in_words(routes: list[wire.TradedRoute], market: str) -> dict[str, str]:
+    """What trades where: a line for the one route and its market, or a line each."""
+    if len(routes) == 1:
         return {
-            "strategy": f"{started.strategy}, every {started.timeframe}",
-            "market": f"{started.symbol} on {market}",
+            "strategy": f"{routes[0].strategy}, every {routes[0].timeframe}",
+            "market": f"{routes[0].symbol} on {market}",
         }
-    listed = [f"{route.symbol}: {route.strategy}, every {route.timeframe}" for route in started.routes]
+    listed = [f"{route.symbol}: {route.strategy}, every {route.timeframe}" for route in routes]
     return {"market": market, **{f"route {n}": told for n, told in enumerate(listed, start=1)}}
 
 

@@ -7,7 +7,7 @@ page.js draws the curves and pages through the trades.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 
 import msgspec
@@ -34,14 +34,14 @@ __all__ = ["Subject", "report_html"]
 _POINTS = 4000  # enough to zoom into, in a file of some hundred kilobytes
 
 
-def report_html(track: TrackRecord, reader: JournalReader, subject: Subject, candles: Floats | None = None) -> str:
+def report_html(track: TrackRecord, reader: JournalReader, subject: Subject, candles: Mapping[str, Floats]) -> str:
     """The report as of the track record's last refresh.
 
     Args:
         reader: the session's journal, for its events.
         subject: what the journal does not know of the session.
-        candles: the subject's traded 1m candles in Jesse's order (timestamp, open, close, high, low, volume), to show
-            the price.
+        candles: 1m candles by symbol in Jesse's order (timestamp, open, close, high, low, volume), to show the price
+            of each route; without them no price is shown.
     """
     trades = track.closed_trades()
     return _page().render(
@@ -58,9 +58,7 @@ def report_html(track: TrackRecord, reader: JournalReader, subject: Subject, can
         reasons=REASONS,
         style=_file("page.css"),
         script=_file("page.js"),
-        data=_embedded(
-            _curves(track, candles) | {"symbol": subject.symbol, "trades": [_row(trade) for trade in trades]}
-        ),
+        data=_embedded(_curves(track, subject, candles) | {"trades": [_row(trade) for trade in trades]}),
     )
 
 
@@ -132,14 +130,15 @@ def _events(reader: JournalReader) -> list[tuple[str, str, str]]:
     return events
 
 
-def _curves(track: TrackRecord, candles: Floats | None) -> dict[str, object]:
+def _curves(track: TrackRecord, subject: Subject, candles: Mapping[str, Floats]) -> dict[str, object]:
     curve = equity_curve(track, finest_resolution(track, _POINTS))
+    traded = [route.symbol for route in subject.routes if len(candles.get(route.symbol, ()))]
     return {
         "start": track.starting_balance,
         "at": curve.at.tolist(),
         "equity": _short(curve.equity),
         "drawdown": _short(curve.drawdown),
-        "price": [] if candles is None else _short(_closes(candles, curve.at)),
+        "prices": [{"symbol": symbol, "closes": _short(_closes(candles[symbol], curve.at))} for symbol in traded],
     }
 
 

@@ -1,5 +1,5 @@
 "use strict";
-// Data: {start, at[], equity[], drawdown[], symbol, price[], trades[][]}; times are milliseconds UTC.
+// Data: {start, at[], equity[], drawdown[], prices[{symbol, closes[]}], trades[][]}; times are milliseconds UTC.
 const data = JSON.parse(document.getElementById("data").textContent);
 const [ID, SIDE, ENTRY_AT, EXIT_AT, ENTRY, EXIT, SIZE, PNL, PNL_PCT, FEES, MINUTES, REASON, MAE, MFE, SYMBOL] =
   Array(15).keys();
@@ -28,12 +28,21 @@ const RIGHT = 76, BOTTOM = 24, GAP = 26;
 let view = [data.at[0], data.at[last]];
 let cursor = null; // index of the point under the pointer
 let drag = null; // [time where it began, time now]
+let route = data.prices[0]; // the route whose price is shown
 
+const pricePanel = { share: 5, format: price };
 const panels = [
-  { name: data.symbol + "   ▲ long  ▼ short  ● exit", share: 5, values: data.price, format: price },
+  ...(route ? [pricePanel] : []),
   { name: "equity", share: 4, values: data.equity, format: money, base: data.start },
   { name: "drawdown", share: 2, values: data.drawdown.map((d) => -d), format: percent, base: 0 },
-].filter((panel) => panel.values.length);
+];
+
+function showPrice(one) {
+  route = one;
+  pricePanel.name = one.symbol + "   ▲ long  ▼ short  ● exit";
+  pricePanel.values = one.closes;
+}
+if (route) showPrice(route);
 
 /** First index with at[index] >= ms. */
 function indexAt(ms) {
@@ -117,7 +126,7 @@ function draw() {
   }
   const at = cursor === null ? last : cursor;
   readout.textContent = [time(data.at[at]), `equity ${money(data.equity[at])}`, `drawdown ${percent(data.drawdown[at])}`]
-    .concat(data.price.length ? [`price ${price(data.price[at])}`] : []).join(" · ");
+    .concat(route ? [`${route.symbol} ${price(route.closes[at])}`] : []).join(" · ");
 }
 
 function drawPanel(panel, x, plot, first, end, ticks, colour) {
@@ -177,13 +186,13 @@ function drawPanel(panel, x, plot, first, end, ticks, colour) {
     pen.lineWidth = 1.3;
     line(points);
   }
-  if (panel.values === data.price) drawTrades(x, y, colour);
+  if (panel === pricePanel) drawTrades(x, y, colour);
   pen.restore();
 }
 
 function drawTrades(x, y, colour) {
   const visible = data.trades.filter((trade) =>
-    trade[SYMBOL] === data.symbol && trade[EXIT_AT] >= view[0] && trade[ENTRY_AT] <= view[1]);
+    trade[SYMBOL] === route.symbol && trade[EXIT_AT] >= view[0] && trade[ENTRY_AT] <= view[1]);
   const size = visible.length > 400 ? 3 : 5;
   for (const trade of visible) {
     const from = [x(trade[ENTRY_AT]), y(trade[ENTRY])], to = [x(trade[EXIT_AT]), y(trade[EXIT])];
@@ -261,6 +270,10 @@ for (const [name, days] of [["1d", 1], ["1w", 7], ["1m", 30], ["3m", 91], ["1y",
   button.addEventListener("click", () => show(days ? data.at[last] - days * DAY : data.at[0], data.at[last]));
   document.getElementById("ranges").append(button);
 }
+const symbols = document.getElementById("symbols");
+symbols.append(...data.prices.map(({ symbol }) => new Option(symbol)));
+symbols.hidden = data.prices.length < 2;
+symbols.addEventListener("change", () => { showPrice(data.prices[symbols.selectedIndex]); draw(); });
 new ResizeObserver(draw).observe(canvas);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 if (last > 0) show(data.at[0], data.at[last]);

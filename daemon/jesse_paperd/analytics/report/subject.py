@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+
+from jesse_paper.protocol import RouteMetrics
 
 
 class Subject(NamedTuple):
     """`heading` is a line such as `SMACrossover · BTC-USDT 1h · Binance Spot`; `settings` are shown as they
-    come; `symbol` is the pair whose price is seen.
+    come.
     """
 
     session_id: str
     heading: str
     status: str
     settings: Mapping[str, str]
-    symbol: str
+    routes: Sequence[RouteMetrics]
     notes: str = ""

@@ -79,7 +79,7 @@ def chart(data: SessionData, record: Record, body: wire.PaperChart) -> wire.Char
         )
     with data.read(record) as journal:
         metrics = metrics_of(journal.track)
-        candles = data.traded_candles(record, journal.reader.progress(), symbol)
+        candles = data.traded_candles(record, journal.reader.progress()).get(symbol)
         png = chart_png(journal.track, _heading(record, symbol), candles, body.theme, symbol)
     description = (
         f"{_heading(record, symbol)}: equity {money(metrics.current_equity)} ({metrics.total_return:+.2%}), "
@@ -98,10 +98,18 @@ def report(data: SessionData, record: Record, view: ProcessView) -> wire.Report:
     with data.read(record) as journal:
         progress = journal.reader.progress()
         status = view.state_of(record, progress, journal.reader.outcome())
-        symbol = record.spec.symbol
-        subject = Subject(record.session_id, _heading(record, symbol), status, shown, symbol, record.notes or "")
-        html = report_html(journal.track, journal.reader, subject, data.traded_candles(record, progress, symbol))
+        routes = metrics_by_route(record.spec, journal.track, journal.reader.positions(), progress)
+        subject = Subject(record.session_id, _account(record), status, shown, routes, record.notes or "")
+        html = report_html(journal.track, journal.reader, subject, data.traded_candles(record, progress))
     return wire.Report(session_id=record.session_id, html=html)
+
+
+def _account(record: Record) -> str:
+    """What a session is: its route, or how many there are."""
+    spec = record.spec
+    if spec.further_routes:
+        return f"{len(spec.routes)} routes, one wallet · {spec.market}"
+    return _heading(record, spec.symbol)
 
 
 def _heading(record: Record, symbol: str) -> str:
