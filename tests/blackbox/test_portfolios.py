@@ -25,6 +25,7 @@ from tests.support.daemon import (
     running_daemon,
     strategy_source,
 )
+from tests.support.mcp_client import line_client
 
 BIN = Path(sys.executable).parent
 BTC, ETH = "BTC-USDT", "ETH-USDT"
@@ -103,6 +104,41 @@ def test_a_chart_shows_the_price_of_the_route_that_is_asked_for(daemon: Daemon, 
     with pytest.raises(PaperError, match="'SOL-USDT' is not traded by this session") as refused:
         daemon.call(wire.PaperChart(session_id=traded, symbol="SOL-USDT"))
     assert refused.value.hint == f"It trades {BTC}, {ETH}."
+
+
+def test_a_report_has_a_row_and_a_price_for_each_route(daemon: Daemon, traded: str) -> None:
+    html = daemon.call(wire.PaperReport(session_id=traded), timeout=60).html
+    embedded = json.loads(html.partition('id="data">')[2].partition("</script>")[0])
+    assert [route["symbol"] for route in embedded["prices"]] == [BTC, ETH]
+    assert all(len(route["closes"]) == len(embedded["at"]) for route in embedded["prices"])
+    assert "2 routes, one wallet" in html
+    assert "<h2>By route</h2>" in html
+
+
+def test_the_commands_show_each_route(daemon: Daemon, traded: str) -> None:
+    def told(command: str) -> str:
+        program = [str(BIN / "jesse-paper"), *command.split()]
+        environment = {**daemon.environment, "COLUMNS": "200"}
+        return subprocess.run(program, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert "BTC-USDT +1" in told("ls --all")
+    for route in ("BTC-USDT: DayTrader, every 15m", "ETH-USDT: SMACrossover, every 30m"):
+        assert route in told(f"status {traded}")
+    assert "SMACrossover 30m" in told(f"metrics {traded}").partition("By route")[2]
+
+
+def test_an_agent_reads_of_each_route(daemon: Daemon, traded: str) -> None:
+    with line_client(daemon.endpoint) as client:
+
+        def read(uri: str) -> str:
+            return str(client.request("resources/read", {"uri": uri})["result"]["contents"][0]["text"])
+
+        assert "DayTrader, SMACrossover | BTC-USDT, ETH-USDT 15m, 30m" in read("paper://sessions")
+        report = read(f"paper://sessions/{traded}")
+        assert "2 routes, one wallet" in report
+        assert "- ETH-USDT: SMACrossover, every 30m" in report
+        listed = client.request("resources/list", {})["result"]["resources"]
+        assert "2 routes on Binance Perpetual Futures (stopped)" in [resource["title"] for resource in listed[1:]]
 
 
 def test_i5_verify_finds_a_portfolio_equal_to_jesses_backtest(daemon: Daemon, traded: str) -> None:
