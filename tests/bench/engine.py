@@ -1,4 +1,4 @@
-"""The engine with its journal beside Jesse's own backtests: a year of 1m candles, memory, and cost by age.
+"""The engine with its journal beside Jesse's own backtests: a year of 1m candles, memory, cost by age, portfolios.
 
 CPU time, each run in a fork of one process that has imported Jesse, the fastest of some rounds in turn. The year is
 made of the example's real candles, end to end, each stretch continuing at the price at which the last one ended.
@@ -20,6 +20,7 @@ from tests.parity.worker import Worker
 DAY, MONTH, YEAR = 1440, 30 * 1440, 365 * 1440
 ROUNDS = 3
 BLOCK = 4096
+ETHER = EXAMPLES / "candles" / "binance-perp-ETH-USDT-1m-2025-05.csv.gz"
 
 
 def year(warmup: int) -> Rows:
@@ -52,6 +53,33 @@ def case(strategy: str, timeframe: str, minutes: int) -> Any:
     )
 
 
+def portfolio(count: int) -> Any:
+    """A month of so many routes, both examples in turn, each market from another hour of its real month on."""
+    from tests.parity.case import Case, Further
+
+    warmup = 240 * 60
+    months, candles = [read(PERPETUAL), read(ETHER)], {}
+    for number in range(count):
+        rows = months[number % 2]
+        turned = np.roll(rows, -60 * number, axis=0)
+        turned[:, 0] = rows[:, 0]
+        candles[f"COIN{number}-USDT"] = turned
+    _, *others = candles
+    return Case(
+        "SMACrossover",
+        {symbol: rows[warmup:] for symbol, rows in candles.items()},
+        {symbol: rows[:warmup] for symbol, rows in candles.items()},
+        project=EXAMPLES,
+        balance=10_000.0 * count,
+        leverage=10,
+        warmup_candles=240,
+        further=tuple(
+            Further(symbol, *(("SMACrossover", "1h"), ("DayTrader", "15m"))[number % 2])
+            for number, symbol in enumerate(others, start=1)
+        ),
+    )
+
+
 def backtest_seconds(case: Any, fast: bool) -> tuple[float, int]:
     """CPU seconds of `jesse.research.backtest`, and its trades. Runs in the worker."""
     from jesse.research import backtest
@@ -59,18 +87,19 @@ def backtest_seconds(case: Any, fast: bool) -> tuple[float, int]:
     from tests.parity.lab import settings_of, strategies_of
 
     settings = settings_of(case)
-    key = f"{settings.exchange}-{settings.routes[0].symbol}"
-    stream = {"exchange": settings.exchange, "symbol": settings.routes[0].symbol}
-    (strategy,) = strategies_of(case)
+    routes = [
+        {"exchange": settings.exchange, "symbol": route.symbol, "timeframe": route.timeframe, "strategy": strategy}
+        for route, strategy in zip(settings.routes, strategies_of(case), strict=True)
+    ]
+
+    def streams(rows: dict[str, Rows]) -> dict[str, Any]:
+        return {
+            f"{settings.exchange}-{symbol}": {"exchange": settings.exchange, "symbol": symbol, "candles": part}
+            for symbol, part in rows.items()
+        }
+
     began = time.process_time()
-    result = backtest(
-        settings.for_jesse(),
-        [{**stream, "timeframe": settings.routes[0].timeframe, "strategy": strategy}],
-        [],
-        {key: {**stream, "candles": case.candles[settings.routes[0].symbol]}},
-        {key: {**stream, "candles": case.warmup[settings.routes[0].symbol]}},
-        fast_mode=fast,
-    )
+    result = backtest(settings.for_jesse(), routes, [], streams(case.candles), streams(case.warmup), fast_mode=fast)
     return time.process_time() - began, len(result.get("trades", []))
 
 
@@ -86,7 +115,7 @@ def session_seconds(case: Any, block: int, path: Path | None, sealed: bool = Tru
     from tests.parity.lab import settings_of, strategies_of
 
     settings, strategies = settings_of(case), strategies_of(case)
-    rows = case.candles[settings.routes[0].symbol]
+    total = len(next(iter(case.candles.values())))
     if not sealed:
         journal_module._seal = lambda _table: lambda *_values: 0
     before = _private()
@@ -95,8 +124,8 @@ def session_seconds(case: Any, block: int, path: Path | None, sealed: bool = Tru
     journal = Journal(path) if path is not None else None
     trades, months, memory = 0, [], {}
     month_began = time.process_time()
-    for first in range(0, len(rows), block):
-        engine.advance({settings.routes[0].symbol: rows[first : first + block]})
+    for first in range(0, total, block):
+        engine.advance({symbol: rows[first : first + block] for symbol, rows in case.candles.items()})
         facts = engine.take_facts()
         trades += len(facts.trades)
         if journal is not None:
@@ -149,6 +178,21 @@ def compare(worker: Worker, strategy: str, timeframe: str, minutes: int, folder:
         print(f"{name:24}{seconds:8.2f}{YEAR / seconds:12,.0f}{reference / seconds:15.2f}")
 
 
+def compare_routes(worker: Worker, folder: Path) -> None:
+    print("\nPortfolios of SMACrossover 1h and DayTrader 15m, a month of 1m candles less the warm-up")
+    print(f"{'routes':>6}{'step mode, CPU s':>18}{'session with journal':>22}{'ratio':>7}  trades")
+    for count in (2, 10, 50):
+        one = portfolio(count)
+        step = ours = np.inf
+        trades = set()
+        for number in range(ROUNDS if count < 50 else 1):
+            seconds, closed = worker.call("tests.bench.engine:backtest_seconds", one, False)
+            found = worker.call("tests.bench.engine:session_seconds", one, BLOCK, folder / f"{count}-{number}.sqlite")
+            step, ours = min(step, seconds), min(ours, found["seconds"])
+            trades |= {closed, found["trades"]}
+        print(f"{count:6}{step:18.2f}{ours:22.2f}{step / ours:7.2f}  {sorted(trades)}", flush=True)
+
+
 def age(worker: Worker, folder: Path) -> None:
     one = case("SMACrossover", "1h", 60)
     found = worker.call("tests.bench.engine:session_seconds", one, 60, folder / "age.sqlite")
@@ -167,6 +211,7 @@ def main() -> None:
             if "--all" in sys.argv:
                 compare(worker, "DayTrader", "15m", 15, Path(folder))
             age(worker, Path(folder))
+            compare_routes(worker, Path(folder))
         finally:
             worker.close()
 

@@ -15,6 +15,7 @@ import pytest
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
 from tests.support.breaking import PACED, facts_of, short_candles
+from tests.support.browser import CHROMIUM, page
 from tests.support.daemon import (
     ETHER_CANDLES,
     EXAMPLES,
@@ -113,6 +114,19 @@ def test_a_report_has_a_row_and_a_price_for_each_route(daemon: Daemon, traded: s
     assert all(len(route["closes"]) == len(embedded["at"]) for route in embedded["prices"])
     assert "2 routes, one wallet" in html
     assert "<h2>By route</h2>" in html
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_a_reader_of_a_report_chooses_whose_price_is_seen(daemon: Daemon, traded: str, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(daemon.call(wire.PaperReport(session_id=traded), timeout=60).html)
+    readout = "document.getElementById('readout').textContent"
+    choose = "symbols.selectedIndex = 1; symbols.dispatchEvent(new Event('change'))"
+    with page(tmp_path / "profile") as opened:
+        opened.open(file)
+        opened.eventually(f"{readout}.includes('BTC-USDT ')")
+        opened.evaluate(choose)
+        opened.eventually(f"{readout}.includes('ETH-USDT ')")
 
 
 def test_the_commands_show_each_route(daemon: Daemon, traded: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from jesse_paper import protocol as wire
 from tests.fakes.fake_daemon import FakeDaemon, answering
-from tests.support.daemon import Daemon, eventually
+from tests.support.daemon import ETHER_CANDLES, FUTURES_CANDLES, Daemon, eventually
 from tests.support.terminal import Terminal, needs_tmux
 
 pytestmark = needs_tmux
@@ -107,6 +107,22 @@ def test_watch_shows_equity_drawdown_and_what_was_logged_as_it_goes_on(terminal:
     eventually("more candles are traded", lambda: share(terminal.screen()) > share(screen))
     terminal.press("q")
     terminal.ended(0)
+
+
+def test_watch_shows_a_line_for_each_route(daemon: Daemon, terminal: Terminal):
+    routes = [wire.TradedRoute("BTC-USDT", "DayTrader", "15m"), wire.TradedRoute("ETH-USDT", "SMACrossover", "1h")]
+    feed = f"replay:BTC-USDT={FUTURES_CANDLES},ETH-USDT={ETHER_CANDLES}"
+    one = wire.PaperStart(
+        session_id="several", routes=routes, feed=feed, speed=600, exchange="Binance Perpetual Futures"
+    )
+    daemon.call(one, timeout=90)
+    terminal.type("jesse-paper watch several")
+    terminal.shows(
+        "2 routes on Binance Perpetual Futures", "BTC-USDT  DayTrader 15m    ", "ETH-USDT  SMACrossover 1h  "
+    )
+    terminal.press("q")
+    terminal.ended(0)
+    daemon.stop_session("several")
 
 
 def test_watch_shows_why_a_session_failed(terminal: Terminal):
