@@ -80,8 +80,13 @@ def portfolio(count: int) -> Any:
     )
 
 
-def backtest_seconds(case: Any, fast: bool) -> tuple[float, int]:
-    """CPU seconds of `jesse.research.backtest`, and its trades. Runs in the worker."""
+def backtest_seconds(case: Any, fast: bool, by_the_clock: bool = False) -> tuple[float, int]:
+    """CPU seconds of `jesse.research.backtest`, and its trades. Runs in the worker.
+
+    Args:
+        by_the_clock: with the simulator whose order of things a session of several routes has.
+    """
+    from jesse.modes import backtest_mode
     from jesse.research import backtest
 
     from tests.parity.lab import settings_of, strategies_of
@@ -98,6 +103,8 @@ def backtest_seconds(case: Any, fast: bool) -> tuple[float, int]:
             for symbol, part in rows.items()
         }
 
+    if by_the_clock:
+        backtest_mode._uses_observed_timestamp_replay = lambda _candles: True
     began = time.process_time()
     result = backtest(settings.for_jesse(), routes, [], streams(case.candles), streams(case.warmup), fast_mode=fast)
     return time.process_time() - began, len(result.get("trades", []))
@@ -180,17 +187,22 @@ def compare(worker: Worker, strategy: str, timeframe: str, minutes: int, folder:
 
 def compare_routes(worker: Worker, folder: Path) -> None:
     print("\nPortfolios of SMACrossover 1h and DayTrader 15m, a month of 1m candles less the warm-up")
-    print(f"{'routes':>6}{'step mode, CPU s':>18}{'session with journal':>22}{'ratio':>7}  trades")
+    print("CPU s; a ratio is Jesse's time over the session's")
+    print(
+        f"{'routes':>6}{'session with journal':>22}{'step mode':>11}{'ratio':>7}{'by the clock':>14}{'ratio':>7}  trades"
+    )
     for count in (2, 10, 50):
         one = portfolio(count)
-        step = ours = np.inf
+        step = clock = ours = np.inf
         trades = set()
         for number in range(ROUNDS if count < 50 else 1):
             seconds, closed = worker.call("tests.bench.engine:backtest_seconds", one, False)
+            by_the_clock, _ = worker.call("tests.bench.engine:backtest_seconds", one, False, True)
             found = worker.call("tests.bench.engine:session_seconds", one, BLOCK, folder / f"{count}-{number}.sqlite")
-            step, ours = min(step, seconds), min(ours, found["seconds"])
+            step, clock, ours = min(step, seconds), min(clock, by_the_clock), min(ours, found["seconds"])
             trades |= {closed, found["trades"]}
-        print(f"{count:6}{step:18.2f}{ours:22.2f}{step / ours:7.2f}  {sorted(trades)}", flush=True)
+        ratios = f"{step:11.2f}{step / ours:7.2f}{clock:14.2f}{clock / ours:7.2f}"
+        print(f"{count:6}{ours:22.2f}{ratios}  {sorted(trades)}", flush=True)
 
 
 def age(worker: Worker, folder: Path) -> None:
