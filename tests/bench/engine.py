@@ -188,9 +188,8 @@ def compare(worker: Worker, strategy: str, timeframe: str, minutes: int, folder:
 def compare_routes(worker: Worker, folder: Path) -> None:
     print("\nPortfolios of SMACrossover 1h and DayTrader 15m, a month of 1m candles less the warm-up")
     print("CPU s; a ratio is Jesse's time over the session's")
-    print(
-        f"{'routes':>6}{'session with journal':>22}{'step mode':>11}{'ratio':>7}{'by the clock':>14}{'ratio':>7}  trades"
-    )
+    heads = f"{'step mode':>11}{'ratio':>7}{'by the clock':>14}{'ratio':>7}"
+    print(f"{'routes':>6}{'session with journal':>22}{heads}  trades")
     for count in (2, 10, 50):
         one = portfolio(count)
         step = clock = ours = np.inf
