@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from tests.parity.candles import EXAMPLES, MINUTE, PERPETUAL, Rows, read
+from tests.parity.candles import ETHER, EXAMPLES, MINUTE, PERPETUAL, Rows, read
 from tests.parity.worker import Worker
 
 DAY, MONTH, YEAR = 1440, 30 * 1440, 365 * 1440
 ROUNDS = 3
 BLOCK = 4096
-ETHER = EXAMPLES / "candles" / "binance-perp-ETH-USDT-1m-2025-05.csv.gz"
 
 
 def year(warmup: int) -> Rows:
@@ -89,24 +88,18 @@ def backtest_seconds(case: Any, fast: bool, by_the_clock: bool = False) -> tuple
     from jesse.modes import backtest_mode
     from jesse.research import backtest
 
-    from tests.parity.lab import settings_of, strategies_of
+    from tests.parity.lab import settings_of, strategies_of, streams_of
 
     settings = settings_of(case)
     routes = [
         {"exchange": settings.exchange, "symbol": route.symbol, "timeframe": route.timeframe, "strategy": strategy}
         for route, strategy in zip(settings.routes, strategies_of(case), strict=True)
     ]
-
-    def streams(rows: dict[str, Rows]) -> dict[str, Any]:
-        return {
-            f"{settings.exchange}-{symbol}": {"exchange": settings.exchange, "symbol": symbol, "candles": part}
-            for symbol, part in rows.items()
-        }
-
+    candles, warmup = streams_of(settings, case.candles), streams_of(settings, case.warmup)
     if by_the_clock:
         backtest_mode._uses_observed_timestamp_replay = lambda _candles: True
     began = time.process_time()
-    result = backtest(settings.for_jesse(), routes, [], streams(case.candles), streams(case.warmup), fast_mode=fast)
+    result = backtest(settings.for_jesse(), routes, [], candles, warmup, fast_mode=fast)
     return time.process_time() - began, len(result.get("trades", []))
 
 

@@ -15,7 +15,7 @@ import pytest
 from jesse_paper import protocol as wire
 from jesse_paper.errors import PaperError
 from tests.support.breaking import PACED, facts_of, short_candles
-from tests.support.browser import CHROMIUM, page
+from tests.support.browser import needs_browser, page
 from tests.support.daemon import (
     ETHER_CANDLES,
     EXAMPLES,
@@ -116,7 +116,7 @@ def test_a_report_has_a_row_and_a_price_for_each_route(daemon: Daemon, traded: s
     assert "<h2>By route</h2>" in html
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@needs_browser
 def test_a_reader_of_a_report_chooses_whose_price_is_seen(daemon: Daemon, traded: str, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     file.write_text(daemon.call(wire.PaperReport(session_id=traded), timeout=60).html)

@@ -12,7 +12,7 @@ import pytest
 
 from jesse_paper.figures import money
 from jesse_paper_mcp.tools import TOOLS
-from tests.support.browser import CHROMIUM, Page, page
+from tests.support.browser import Page, needs_browser, page
 from tests.support.daemon import SPOT_CANDLES, Daemon
 from tests.support.mcp_client import LineClient, line_client
 from tests.support.node import CLIENTS
@@ -22,7 +22,6 @@ KIND = "text/html;profile=mcp-app"
 SHOWN = "document.getElementById('updated').textContent"
 FRAME = 0
 
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 Embed = Callable[..., None]
 
 

@@ -12,6 +12,7 @@ Rows = NDArray[np.float64]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SPOT = EXAMPLES / "candles" / "binance-BTC-USDT-1m-2024-12.csv.gz"
 PERPETUAL = EXAMPLES / "candles" / "binance-perp-BTC-USDT-1m-2025-05.csv.gz"
+ETHER = EXAMPLES / "candles" / "binance-perp-ETH-USDT-1m-2025-05.csv.gz"
 MINUTE, DAY = 60_000, 86_400_000
 #: A UTC midnight from which Jesse's row counting follows the clock for every timeframe up to three days.
 MIDNIGHT = 19_677 * DAY

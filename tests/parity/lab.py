@@ -48,6 +48,15 @@ def settings_of(case: Case) -> EngineSettings:
     )
 
 
+def streams_of(settings: EngineSettings, rows: dict[str, Rows]) -> dict[str, Any]:
+    """Candles as `jesse.research.backtest` takes them: copies, so that no run can change what another is given."""
+    return {
+        f"{settings.exchange}-{symbol}": {"exchange": settings.exchange, "symbol": symbol, "candles": part.copy()}
+        for symbol, part in rows.items()
+        if len(part)
+    }
+
+
 def strategies_of(case: Case) -> list[type]:
     """The class of each route's strategy, the notes emptied."""
     names = [case.strategy, *(route.strategy for route in case.further)]
@@ -84,13 +93,6 @@ def reference(case: Case, by_the_clock: bool = False, as_paper: bool = False) ->
     settings, strategies = settings_of(case), strategies_of(case)
     classes = dict.fromkeys(strategies)
 
-    def streams(rows: dict[str, Rows]) -> dict[str, Any]:
-        return {
-            f"{settings.exchange}-{symbol}": {"exchange": settings.exchange, "symbol": symbol, "candles": part.copy()}
-            for symbol, part in rows.items()
-            if len(part)
-        }
-
     outcome = Outcome()
     generate_outputs = backtest_mode._generate_outputs
 
@@ -122,8 +124,8 @@ def reference(case: Case, by_the_clock: bool = False, as_paper: bool = False) ->
                 settings.for_jesse(),
                 routes,
                 [{"exchange": settings.exchange, "symbol": s, "timeframe": frame} for s, frame in case.data_routes],
-                streams(case.candles),
-                streams(case.warmup) or None,
+                streams_of(settings, case.candles),
+                streams_of(settings, case.warmup) or None,
                 hyperparameters=shared,
             )
         except Exception as error:  # noqa: BLE001 - what it raises is the outcome

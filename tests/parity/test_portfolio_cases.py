@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.parity.candles import EXAMPLES, MIDNIGHT, MINUTE, PERPETUAL, Rows, read, split
+from tests.parity.candles import ETHER, EXAMPLES, MIDNIGHT, MINUTE, PERPETUAL, Rows, read, split
 from tests.parity.case import PROJECT, Case, Further, Outcome
 from tests.parity.worker import Worker
 
 BTC, ETH = "BTC-USDT", "ETH-USDT"
-ETHER = EXAMPLES / "candles" / "binance-perp-ETH-USDT-1m-2025-05.csv.gz"
 MINUTES = 60
 Plan = dict[int, Any]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from html import unescape
 from html.parser import HTMLParser
@@ -22,6 +21,7 @@ from jesse_paperd.analytics.report import Subject, report_html
 from jesse_paperd.analytics.report.histogram import bins_of
 from jesse_paperd.analytics.report.months import monthly_returns
 from jesse_paperd.records.journal import Facts, Journal, JournalReader, Outcome, Progress
+from tests.support.browser import CHROMIUM, needs_browser
 from tests.support.journals import BALANCE, DAY, HOUR, MINUTE, THURSDAY, Sample, SampleJournal, daily, hourly, trade
 
 
@@ -40,7 +40,6 @@ SUBJECT = Subject(
     routes=[route_row("BTC-USDT")],
 )
 VOID = {"meta"}
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture
@@ -274,13 +273,13 @@ addEventListener("load", () => {
 """
 
 
-@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+@needs_browser
 def test_a_browser_draws_the_curve_pages_and_sorts_trades_and_zooms(journal, tmp_path):
     page = tmp_path / "report.html"
     page.write_text(report_of(journal).replace("</body>", PROBE))
     dumped = subprocess.run(
         [
-            BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
             f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri(),
         ],

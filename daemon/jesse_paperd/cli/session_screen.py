@@ -156,14 +156,13 @@ def _positions(s: wire.Status, most: int) -> Text:
     """What each route holds, a line each; those that hold nothing last, and first to give way to the window."""
     text = Text(no_wrap=True, overflow="ellipsis")
     held = {p.symbol: p for p in s.positions}
-    routes = sorted(s.routes, key=lambda route: route.symbol not in held)
-    if len(s.routes) == 1:
-        routes = [route for route in routes if route.symbol in held]
-    named = {route.symbol: f"{route.symbol}  {route.strategy} {route.timeframe}" for route in s.routes}
-    width = max(map(len, named.values()))
-    for route in routes[:most]:
-        if len(s.routes) > 1:
-            text.append(f"{named[route.symbol]:<{width}}  ")
+    several = len(s.routes) > 1
+    routes = sorted((r for r in s.routes if several or r.symbol in held), key=lambda r: r.symbol not in held)
+    names = [f"{route.symbol}  {route.strategy} {route.timeframe}" for route in routes]
+    width = max(map(len, names), default=0)
+    for route, name in list(zip(routes, names, strict=True))[:most]:
+        if several:
+            text.append(f"{name:<{width}}  ")
         if (p := held.get(route.symbol)) is None:
             text.append("flat\n", style="dim")
             continue
