@@ -120,7 +120,7 @@ def test_a_report_has_a_row_and_a_price_for_each_route(daemon: Daemon, traded: s
 def test_a_reader_of_a_report_chooses_whose_price_is_seen(daemon: Daemon, traded: str, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     file.write_text(daemon.call(wire.PaperReport(session_id=traded), timeout=60).html)
-    readout = "document.getElementById('readout').textContent"
+    readout = "document.getElementById('readout')?.textContent"  # not there before the page is
     choose = "symbols.selectedIndex = 1; symbols.dispatchEvent(new Event('change'))"
     with page(tmp_path / "profile") as opened:
         opened.open(file)
